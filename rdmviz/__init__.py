@@ -1,0 +1,58 @@
+"""See a training run through its 2-datapoint reduced density matrix (2RDM).
+
+The public names are imported on first use, so ``import rdmviz`` stays fast and brings neither torch
+nor a widget library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rdmviz.analysis import analyze, eigenmodes, groups
+    from rdmviz.examples import list_examples, load_example
+    from rdmviz.record import Recorder
+    from rdmviz.run import TrainingRun
+    from rdmviz.sources import open_run
+    from rdmviz.widgets import explore
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Recorder",
+    "TrainingRun",
+    "__version__",
+    "analyze",
+    "eigenmodes",
+    "explore",
+    "groups",
+    "list_examples",
+    "load_example",
+    "open_run",
+]
+
+_HOME = {
+    "Recorder": "rdmviz.record",
+    "TrainingRun": "rdmviz.run",
+    "analyze": "rdmviz.analysis",
+    "eigenmodes": "rdmviz.analysis",
+    "explore": "rdmviz.widgets",
+    "groups": "rdmviz.analysis",
+    "list_examples": "rdmviz.examples",
+    "load_example": "rdmviz.examples",
+    "open_run": "rdmviz.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'rdmviz' has no attribute {name!r}; it offers {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,36 @@
+"""The banded Gram of a run, computed once and kept as long as the run lives."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from rdmviz.compute.rdm.gram import BandedGram, banded_gram
+
+if TYPE_CHECKING:
+    from rdmviz.run import TrainingRun
+
+_GRAIN = 16  # windows a little longer than the one asked for come free
+_SHORTEST = 64
+
+_grams: WeakKeyDictionary[TrainingRun, BandedGram] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def gram_of(run: TrainingRun, window: int) -> BandedGram:
+    """Banded Gram that serves windows of up to `window` rows at least.
+
+    The first call makes one for windows of up to 64 rows, or of `window` rounded up to 16. A call for a longer
+    window makes one twice as long as the one before at least, so that trying windows reads the losses a few
+    times, not each time. All other calls find it ready.
+    """
+    with _lock:
+        gram = _grams.get(run)
+        if gram is None or window > gram.max_window:
+            reach = max(_SHORTEST, -(-window // _GRAIN) * _GRAIN)
+            if gram is not None:
+                reach = max(reach, 2 * gram.max_window)
+            gram = banded_gram(run.rows, reach, shape=(run.n_steps, run.n_samples))
+            _grams[run] = gram
+        return gram

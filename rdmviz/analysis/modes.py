@@ -1,0 +1,87 @@
+"""Eigenmodes of one window of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from rdmviz.compute.rdm.detrending import Detrend
+from rdmviz.compute.rdm.modes import window_modes
+
+if TYPE_CHECKING:
+    from rdmviz.run import TrainingRun
+
+
+def eigenmodes(
+    run: TrainingRun, step: int, window: int = 64, detrend: Detrend = "constant", modes: int = 8
+) -> xr.Dataset:
+    """Collective modes of the datapoints in the trailing window that ends at a step.
+
+    Parameters
+    ----------
+    run
+        The run.
+    step
+        A recorded training step, with at least ``window - 1`` recorded before it.
+    window, detrend
+        Rows per window, and what is removed in each. ``"constant"`` keeps the drift: there it *is* the reorganisation.
+    modes
+        At most so many modes; those that are zero within rounding are left out.
+
+    Returns
+    -------
+    Dataset with
+        ``eigenvalue(mode)`` in loss², ``eigenvector(mode, sample)`` of unit norm, oriented so that the side
+        with more mass is positive, ``drift(mode)``, the displacement of the losses along the vector across the
+        window in units of loss (negative: the positive side fell), and ``explained(mode)``, its share of the trace.
+
+    Raises
+    ------
+    StepNotFoundError
+        If the step was not recorded.
+    WindowError, DetrendError
+        If no full window ends there, or the window does not fit the detrending.
+    FlatWindowError, NonFiniteLossError
+        If nothing moves in the window, or it holds a NaN or infinite loss.
+    """
+    index = run.index_of(step)
+    found = window_modes(run.rows, index, window, detrend, modes, run.n_steps)
+    kept = len(found.vectors)
+    return xr.Dataset(
+        {
+            "eigenvalue": (
+                "mode",
+                found.eigenvalues[:kept],
+                {"long_name": "Eigenvalue of the loss covariance", "units": "loss^2"},
+            ),
+            "eigenvector": (
+                ("mode", "sample"),
+                found.vectors,
+                {"long_name": "Unit eigenvector over datapoints", "units": "1"},
+            ),
+            "drift": (
+                "mode",
+                found.drift,
+                {"long_name": "Displacement along the mode across the window", "units": "loss"},
+            ),
+            "explained": (
+                "mode",
+                found.eigenvalues[:kept] / found.trace,
+                {"long_name": "Share of the total variance", "units": "1"},
+            ),
+        },
+        coords={
+            "mode": np.arange(kept),
+            **{"sample": run.loss["sample"] for _ in [0] if "sample" in run.loss.coords},
+        },
+        attrs={
+            "run": run.name,
+            "step": int(run.steps[index]),
+            "window": int(window),
+            "detrend": detrend,
+            "trace": found.trace,
+            "degrees_of_freedom": found.nu,
+        },
+    )

@@ -1,0 +1,158 @@
+"""Modes along a run, for scrubbing: oriented so that pictures never flip, whatever the path."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdmviz.analysis.gram_cache import gram_of
+from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowError
+from rdmviz.compute.rdm.clusters import cluster, embedding
+from rdmviz.compute.rdm.detrending import Detrend, check_window
+from rdmviz.compute.rdm.modes import WindowModes, window_modes
+from rdmviz.compute.rdm.signs import SignChain
+from rdmviz.compute.rdm.tracking import KeyframeChain, matching_labels
+from rdmviz.compute.rdm.windows import window_traces
+
+if TYPE_CHECKING:
+    from rdmviz.run import TrainingRun
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ModeFrame:
+    """Spectrum and leading modes of one window.
+
+    Attributes
+    ----------
+    index, step
+        Recorded row at which the window ends, and its training step.
+    eigenvalues
+        All eigenvalues that can differ from zero, descending, at least 0, loss².
+    vectors
+        Unit eigenvectors ``(k, n)``, oriented along the run.
+    drift
+        Displacement of the losses along each vector across the window, loss.
+    trace
+        Total variance, loss².
+    fluctuations
+        Detrended rows X ``(window, n)``, loss; the covariance is ``X^T X / nu``.
+    nu
+        Degrees of freedom, ``window - degree - 1``.
+    """
+
+    index: int
+    step: int
+    eigenvalues: Floats
+    vectors: Floats
+    drift: Floats
+    trace: float
+    fluctuations: Floats
+    nu: int
+
+
+class ModePath:
+    """Modes at any recorded row, with signs and group labels that stay the same along the run.
+
+    The answer at a row never depends on earlier calls. Safe to use from several threads.
+
+    Parameters
+    ----------
+    run
+        The run.
+    window, detrend
+        Rows per trailing window, and what is removed in each (see :func:`rdmviz.analyze`).
+    modes
+        At most so many eigenvectors.
+
+    Raises
+    ------
+    WindowError, DetrendError
+        If the window does not fit the run or the detrending, or the detrending is unknown.
+    """
+
+    def __init__(
+        self, run: TrainingRun, window: int = 64, detrend: Detrend = "constant", modes: int = 8
+    ) -> None:
+        self.run = run
+        self.window = check_window(window, detrend, run.n_steps)
+        self.detrend = detrend
+        self.modes = modes
+        if modes < 1:
+            raise WindowError(f"modes={modes}: ask for at least one")
+        self._lock = threading.RLock()
+        self._chain: SignChain | None = None
+        self._labels = KeyframeChain(
+            self._raw_labels,
+            matching_labels,
+            lambda labels, new: new[labels],
+            first=self.first,
+            spacing=max(1, self.window // 4),
+        )
+
+    @property
+    def first(self) -> int:
+        """Row at which the first full window ends."""
+        return self.window - 1
+
+    def at(self, index: int) -> ModeFrame:
+        """Modes of the window that ends at row `index`.
+
+        Raises
+        ------
+        FlatWindowError
+            If nothing moves in the window.
+        NonFiniteLossError
+            If it holds a NaN or infinite loss.
+        WindowError
+            If no full window ends there.
+        """
+        found = self._solve(index)
+        with self._lock:
+            signs = self._sign_chain().signs(int(index), found.left)
+        return ModeFrame(
+            index=int(index),
+            step=int(self.run.steps[index]),
+            eigenvalues=found.eigenvalues,
+            vectors=found.vectors * signs[:, None],
+            drift=found.drift * signs,
+            trace=found.trace,
+            fluctuations=found.fluctuations,
+            nu=found.nu,
+        )
+
+    def groups_at(self, index: int) -> NDArray[np.int64]:
+        """Group of each datapoint at row `index`, ``(n,)``, with labels that stay along the run.
+
+        Ward clusters of the datapoints at ``sqrt(lambda_k) v_k`` of up to four leading modes; their number is the one
+        of 2 to 6 with the best mean silhouette. Raises as :meth:`at` does.
+        """
+        raw = self._cluster(self._solve(index))
+        with self._lock:
+            return np.asarray(self._labels.orient(index, raw))
+
+    def _solve(self, index: int) -> WindowModes:
+        run = self.run
+        return window_modes(run.rows, int(index), self.window, self.detrend, self.modes, run.n_steps)
+
+    def _cluster(self, found: WindowModes) -> NDArray[np.int64]:
+        return cluster(embedding(found.eigenvalues, found.vectors[:4]))
+
+    def _sign_chain(self) -> SignChain:
+        if self._chain is None:
+            rows = self.run.rows
+            gram = gram_of(self.run, min(self.window + 1, self.run.n_steps))
+            traces = window_traces(gram, self.window, self.detrend, rows)
+            self._chain = SignChain(gram, traces, rows, self.modes, lambda row: self._solve(row).left)
+        return self._chain
+
+    def _raw_labels(self, index: int) -> NDArray[np.int64] | None:
+        try:
+            return self._cluster(self._solve(index))
+        except (FlatWindowError, NonFiniteLossError):
+            return None

@@ -1,0 +1,27 @@
+"""Exceptions of the compute module: each says the value, what was expected, and the way out."""
+
+from __future__ import annotations
+
+
+class ComputeError(ValueError):
+    """Base of everything :mod:`rdmviz.compute` raises on bad input."""
+
+
+class WindowError(ComputeError):
+    """The window does not fit the rows, or is too short for the detrending."""
+
+
+class DetrendError(ComputeError):
+    """The detrending is not one of ``none``, ``constant``, ``linear``, ``quadratic``."""
+
+
+class FlatWindowError(ComputeError):
+    """Nothing fluctuates in the window: its covariance is zero and has no modes."""
+
+
+class NonFiniteLossError(ComputeError):
+    """The window holds NaN or infinite losses."""
+
+
+class LossShapeError(ComputeError):
+    """The losses are not a numeric ``rows x datapoints`` array with at least two datapoints."""

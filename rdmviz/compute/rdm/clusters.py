@@ -1,0 +1,159 @@
+"""Groups of datapoints that fluctuate together, and orders that show them as blocks."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, leaves_list, linkage, optimal_leaf_ordering
+from scipy.spatial.distance import pdist, squareform
+
+from rdmviz.compute.errors import ComputeError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Scale = Literal["linear", "log"]
+SCALES: tuple[str, ...] = get_args(Scale)
+
+MAX_COUNT = 6
+_SAMPLED = 400  # Ward linkage is quadratic; further datapoints join the nearest centroid
+_SERIATED = 256  # optimal leaf ordering is cubic; larger groups keep the tree's own order
+
+
+def embedding(eigenvalues: Floats, vectors: Floats, scale: str = "linear") -> Floats:
+    """Coordinates of datapoints: ``sqrt(lambda_k) v_k[i]``, ``(n, k)``, so distances are those of loss fluctuations.
+
+    Parameters
+    ----------
+    eigenvalues, vectors
+        Leading eigenvalues ``(k,)`` and their unit eigenvectors ``(k, n)``.
+    scale
+        ``"log"`` compresses each coordinate to ``sign(x) ln(1 + |x| / median |x|)``: for heavy-tailed modes, where
+        a few datapoints would otherwise be groups of their own.
+
+    Raises
+    ------
+    ComputeError
+        If `scale` is neither ``"linear"`` nor ``"log"``.
+    """
+    if scale not in SCALES:
+        raise ComputeError(f"scale={scale!r} is unknown; choose one of {', '.join(map(repr, SCALES))}")
+    points = (np.sqrt(eigenvalues[: len(vectors)])[:, None] * vectors).T
+    if scale == "log":
+        size = np.abs(points)
+        typical = np.median(size, axis=0)
+        typical = np.where(typical > 0, typical, size.max(axis=0))
+        points = np.sign(points) * np.log1p(size / np.where(typical > 0, typical, 1.0))
+    return np.ascontiguousarray(points)
+
+
+def cluster(points: Floats, count: int | None = None) -> Ints:
+    """Group of each point, ``(n,)``, numbered from 0 by falling share of squared norm.
+
+    Ward linkage of up to 400 points (all of them, or evenly spaced by rank of their norm, so that the strongest
+    are among them); further points join the nearest centroid. Nothing is random.
+
+    Parameters
+    ----------
+    points
+        Coordinates, ``(n, k)``.
+    count
+        Number of groups; by default the one of 2 to 6 with the largest mean silhouette. Fewer where fewer points
+        differ.
+
+    Raises
+    ------
+    ComputeError
+        If `count` is not between 1 and n.
+    """
+    n = len(points)
+    if count is not None and not 1 <= count <= n:
+        raise ComputeError(f"count={count}: expected 1 to {n} groups of {n} datapoints")
+    norms = np.einsum("ij,ij->i", points, points)
+    chosen = np.arange(n)
+    if n > _SAMPLED:
+        ranked = np.argsort(-norms, kind="stable")
+        chosen = ranked[np.linspace(0, n - 1, _SAMPLED).round().astype(int)]
+    sample = points[chosen]
+    distances = pdist(sample)
+    tree = linkage(sample, "ward")
+    if count is None:
+        square = squareform(distances)
+        options = [_cut(tree, c) for c in range(2, min(MAX_COUNT, len(sample) - 1) + 1)] or [_cut(tree, 2)]
+        labels = max(options, key=lambda option: silhouette(square, option))
+    else:
+        labels = _cut(tree, count)
+    if n > _SAMPLED:
+        groups = range(int(labels.max()) + 1)
+        centroids = np.stack([sample[labels == g].mean(axis=0) for g in groups])
+        nearest = np.argmin(-2 * points @ centroids.T + np.einsum("gk,gk->g", centroids, centroids), axis=1)
+        nearest[chosen] = labels
+        labels = nearest
+    mass = np.bincount(labels, weights=norms)
+    rank = np.empty(len(mass), dtype=np.int64)
+    rank[np.argsort(-mass, kind="stable")] = np.arange(len(mass))
+    return rank[labels]
+
+
+def silhouette(distances: Floats, labels: Ints) -> float:
+    """Mean silhouette (Rousseeuw 1987) of groups ``0..max(labels)``, in [-1, 1]; -1 for a single group.
+
+    Parameters
+    ----------
+    distances
+        Square matrix ``(m, m)``.
+    labels
+        Group of each point, ``(m,)``; points alone in their group count 0.
+    """
+    sizes = np.bincount(labels)
+    if len(sizes) < 2:
+        return -1.0
+    member = np.eye(len(sizes))[labels]
+    sums = distances @ member
+    own = np.arange(len(labels)), labels
+    inside = sums[own] / np.maximum(sizes[labels] - 1, 1)
+    outside = sums / sizes
+    outside[own] = np.inf
+    nearest = outside.min(axis=1)
+    scale = np.maximum(inside, nearest)
+    score = np.where(
+        (sizes[labels] > 1) & (scale > 0), (nearest - inside) / np.where(scale > 0, scale, 1.0), 0.0
+    )
+    return float(score.mean())
+
+
+def seriation(fluctuations: Floats, labels: Ints) -> Ints:
+    """Order of datapoints in which a covariance shows its blocks: by group, alike next to alike within one.
+
+    Parameters
+    ----------
+    fluctuations
+        Detrended losses ``(window, m)`` of the datapoints to be ordered.
+    labels
+        Their groups, ``(m,)``; lower labels come first.
+
+    Returns
+    -------
+    Permutation of ``0..m-1``. Within a group: leaves of average linkage on correlation distance, in optimal order
+    (Bar-Joseph et al. 2001) for groups of up to 256. Datapoints that do not move come last in their group.
+    """
+    norms = np.linalg.norm(fluctuations, axis=0)
+    directions = np.divide(fluctuations, norms, out=np.zeros_like(fluctuations), where=norms > 0)
+    parts = []
+    for group in np.unique(labels):
+        moving = np.flatnonzero((labels == group) & (norms > 0))
+        if len(moving) > 2:
+            cosine = directions[:, moving].T @ directions[:, moving]
+            distances = squareform(np.clip(1.0 - cosine, 0.0, 2.0), checks=False)
+            tree = linkage(distances, "average")
+            if len(moving) <= _SERIATED:
+                tree = optimal_leaf_ordering(tree, distances)
+            moving = moving[leaves_list(tree)]
+        parts += [moving, np.flatnonzero((labels == group) & (norms == 0))]
+    return np.concatenate(parts).astype(np.int64)
+
+
+def _cut(tree: Floats, count: int) -> Ints:
+    labels = np.unique(fcluster(tree, count, "maxclust"), return_inverse=True)[1]
+    return np.asarray(labels, dtype=np.int64)

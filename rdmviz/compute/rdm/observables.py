@@ -1,0 +1,90 @@
+"""Observables of a covariance spectrum, from its traces where they suffice and from eigenvalues where not.
+
+Eigenvalue arrays have the spectrum along their last axis; zeros that are left out change nothing but the
+``"variance"`` heat capacity, which is told the number of datapoints.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdmviz.compute.errors import ComputeError
+
+Floats = NDArray[np.float64]
+HeatCapacity = Literal["variance", "capacity", "total"]
+HEAT_CAPACITIES: tuple[str, ...] = get_args(HeatCapacity)
+
+
+def participation_ratio(trace: Floats, square: Floats) -> Floats:
+    """``(Tr C)² / Tr C²``: how many modes carry the fluctuations, 1 to min(n, window); NaN where nothing moves.
+
+    Parameters
+    ----------
+    trace, square
+        ``Tr C`` and ``Tr C²``, same shape.
+    """
+    return _ratio(trace, np.sqrt(square)) ** 2
+
+
+def participation_ratio_unbiased(trace: Floats, square: Floats, nu: int) -> Floats:
+    """Participation ratio with ``Tr C²`` replaced by its unbiased estimate from `nu` independent rows.
+
+    ``nu² / ((nu - 1)(nu + 2)) [Tr C² - (Tr C)² / nu]`` removes the bias of a short window, which alone gives
+    white noise ``n nu / (n + nu + 1)``. Successive training steps are correlated, so the correction is
+    partial there. NaN where the estimate is not positive beyond rounding, and for ``nu < 2``.
+    """
+    if nu < 2:
+        return np.full(np.shape(trace), np.nan)
+    excess = 1.0 / participation_ratio(trace, square) - 1.0 / nu
+    excess = np.where(excess > 1e-9 / nu, excess, np.nan)
+    return np.asarray((nu - 1) * (nu + 2) / nu**2 / excess)
+
+
+def heat_capacity_variance(trace: Floats, square: Floats, n_samples: int) -> Floats:
+    """Variance of all `n_samples` eigenvalues, zeros counted: ``Tr C²/n - (Tr C/n)²``, loss⁴.
+
+    Equal to ``(Tr C)²/n (1/PR - 1/n)``.
+    """
+    return np.asarray(np.maximum(square / n_samples - (trace / n_samples) ** 2, 0.0))
+
+
+def heat_capacity_capacity(eigenvalues: Floats) -> Floats:
+    """Capacity of entanglement ``sum p ln² p - (sum p ln p)²`` with ``p = lambda / sum lambda`` (arXiv:1708.08924)."""
+    p, log_p = _weights(eigenvalues)
+    mean = (p * log_p).sum(axis=-1, keepdims=True)
+    return np.asarray((p * (log_p - mean) ** 2).sum(axis=-1))
+
+
+def entropy(eigenvalues: Floats) -> Floats:
+    """Von Neumann entropy ``-sum p ln p`` of the density matrix ``C / Tr C``, nats."""
+    p, log_p = _weights(eigenvalues)
+    return np.asarray(np.maximum(-(p * log_p).sum(axis=-1), 0.0))
+
+
+def effective_rank(eigenvalues: Floats) -> Floats:
+    """Exponential of :func:`entropy`: number of modes as entropy counts them."""
+    return np.asarray(np.exp(entropy(eigenvalues)))
+
+
+def check_heat_capacity(shc: str) -> str:
+    """Return `shc` if it is a known variant, else raise :class:`ComputeError` naming the choices."""
+    if shc not in HEAT_CAPACITIES:
+        raise ComputeError(f"shc={shc!r} is unknown; choose one of {', '.join(map(repr, HEAT_CAPACITIES))}")
+    return shc
+
+
+def _weights(eigenvalues: Floats) -> tuple[Floats, Floats]:
+    """``p`` and ``ln p`` (0 where p is 0); NaN where nothing moves."""
+    values = np.maximum(eigenvalues, 0.0)
+    p = _ratio(values, values.sum(axis=-1, keepdims=True))
+    return p, np.log(np.where(p == 0, 1.0, p))
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotient, NaN where the denominator is zero."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    out = np.full(numerator.shape, np.nan)
+    return np.divide(numerator, denominator, out=out, where=denominator != 0)

@@ -1,0 +1,90 @@
+"""Every exception rdmviz raises on bad input, in one place.
+
+All are :class:`ValueError`, :class:`KeyError`, :class:`FileNotFoundError` or :class:`ImportError` too,
+so code that does not know rdmviz can still catch them.
+"""
+
+from __future__ import annotations
+
+from rdmviz.compute.errors import (
+    ComputeError,
+    DetrendError,
+    FlatWindowError,
+    LossShapeError,
+    NonFiniteLossError,
+    WindowError,
+)
+
+__all__ = [
+    "ComputeError",
+    "DetrendError",
+    "ExampleNotFoundError",
+    "FlatWindowError",
+    "LossShapeError",
+    "MetricError",
+    "MissingExtraError",
+    "NonFiniteLossError",
+    "OptionError",
+    "ProbeError",
+    "RunNotFoundError",
+    "SchemaVersionError",
+    "StepNotFoundError",
+    "StepsError",
+    "StoreExistsError",
+    "TruncatedStoreError",
+    "UnsafeDataError",
+    "WindowError",
+]
+
+
+class StepsError(ValueError):
+    """Recorded steps are not increasing integers, or not one per row of losses."""
+
+
+class StepNotFoundError(KeyError):
+    """The run holds no row at the step asked for."""
+
+    def __str__(self) -> str:  # KeyError would show the repr, quotes and all
+        return str(self.args[0]) if self.args else ""
+
+
+class ProbeError(ValueError):
+    """Probe metadata does not fit the datapoints, or names a column that is not there."""
+
+
+class MetricError(ValueError):
+    """A metric does not have one number per recorded step, or is not there."""
+
+
+class OptionError(ValueError):
+    """An option has a value that is not among the choices."""
+
+
+class RunNotFoundError(FileNotFoundError):
+    """There is no run at the path."""
+
+
+class ExampleNotFoundError(KeyError):
+    """No shipped example has that name."""
+
+    __str__ = StepNotFoundError.__str__
+
+
+class StoreExistsError(FileExistsError):
+    """There is something at the path already, and nothing is overwritten unasked."""
+
+
+class UnsafeDataError(ValueError):
+    """The file holds pickled objects; rdmviz never unpickles."""
+
+
+class SchemaVersionError(ValueError):
+    """The store was written by a newer rdmviz."""
+
+
+class TruncatedStoreError(ValueError):
+    """The store is damaged: parts that it promises are missing."""
+
+
+class MissingExtraError(ImportError):
+    """An optional dependency is not installed; the message gives the install command."""

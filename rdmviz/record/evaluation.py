@@ -1,0 +1,104 @@
+"""Looking at a model in the middle of its training without leaving a trace."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rdmviz.errors import LossShapeError
+
+__all__ = ["Inputs", "LossFn", "count", "probe_losses", "unchanged"]
+
+Inputs: TypeAlias = Tensor | tuple[Any, ...] | Mapping[str, Any]
+LossFn: TypeAlias = Callable[[Any, Any], Tensor]
+
+
+@contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Run a block in evaluation mode, without gradients, and put everything back.
+
+    Every module's own train/eval mode comes back (a frozen batch norm stays frozen), and so do the random
+    states of torch, numpy and Python, also when the block raises.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    # Weights cast by autocast under no_grad would be cached without their gradient and starve the training.
+    cached = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        with torch.random.fork_rng(devices=list(devices)), torch.no_grad():
+            yield
+    finally:
+        torch.set_autocast_cache_enabled(cached)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+        for module, training in modes:
+            module.training = training
+
+
+def probe_losses(
+    model: nn.Module, inputs: Inputs, targets: Any, loss_fn: LossFn, batch_size: int | None
+) -> np.ndarray:
+    """Return the loss of every probe datapoint, shape (n,).
+
+    Raises
+    ------
+    LossShapeError
+        ``loss_fn`` does not give one real number per datapoint.
+    """
+    samples = count(targets)
+    size = samples if batch_size is None else batch_size
+    device = next((p.device for p in model.parameters()), None)
+    parts = []
+    for start in range(0, samples, size):
+        part = slice(start, min(start + size, samples))
+        chosen = _to(_part(inputs, part), device)
+        losses = loss_fn(_forward(model, chosen), _to(targets[part], device))
+        expected = (part.stop - part.start,)
+        shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+        if shape != expected or losses.is_complex():
+            raise LossShapeError(
+                f"loss_fn gave {shape} for {expected[0]} datapoints; expected one real number each, shape "
+                f"{expected}. Use reduction='none', and average over everything but the datapoints"
+            )
+        parts.append(losses.detach().double().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def count(targets: Any) -> int:
+    """Return the number of datapoints."""
+    try:
+        return len(targets)
+    except TypeError as error:
+        raise LossShapeError(f"probe targets are {targets!r:.60}; expected one per datapoint") from error
+
+
+def _part(inputs: Any, part: slice) -> Any:
+    if isinstance(inputs, Mapping):
+        return {name: value[part] for name, value in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(value[part] for value in inputs)
+    return inputs[part]
+
+
+def _to(value: Any, device: torch.device | None) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _to(item, device) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_to(item, device) for item in value)
+    return value.to(device) if isinstance(value, Tensor) and device is not None else value
+
+
+def _forward(model: nn.Module, inputs: Any) -> Any:
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    if isinstance(inputs, tuple):
+        return model(*inputs)
+    return model(inputs)

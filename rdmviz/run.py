@@ -1,0 +1,296 @@
+"""TrainingRun: the losses of a fixed probe set at every recorded step, labelled."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from numbers import Integral
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from rdmviz.errors import MetricError, ProbeError, StepNotFoundError, WindowError
+from rdmviz.validation import (
+    checked_attrs,
+    checked_loss,
+    checked_metrics,
+    checked_probe,
+    checked_steps,
+    nearest,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rdmviz.store import RunStore
+
+__all__ = ["TrainingRun"]
+
+_BLOCK_BYTES = 32 * 2**20
+
+
+class TrainingRun:
+    """One training, seen through the losses of a fixed probe set.
+
+    Made by :meth:`from_arrays`, :func:`rdmviz.open_run`, :func:`rdmviz.load_example` or a
+    :class:`rdmviz.Recorder`; the losses of a stored run are read when they are asked for. Runs do not
+    change after they are made.
+    """
+
+    def __init__(
+        self,
+        loss: xr.DataArray,
+        *,
+        probe: Mapping[str, np.ndarray],
+        metrics: Mapping[str, np.ndarray],
+        name: str,
+        attrs: Mapping[str, Any],
+        store: RunStore | None = None,
+    ) -> None:
+        self._loss = loss
+        self._steps: np.ndarray = loss["step"].to_numpy()
+        self._steps.flags.writeable = False
+        self._probe = xr.Dataset({key: ("sample", values) for key, values in probe.items()})
+        self._metrics = xr.Dataset(
+            {key: ("step", values) for key, values in metrics.items()}, coords={"step": loss["step"]}
+        )
+        self._name = name
+        self._attrs = dict(attrs)
+        self._store = store
+        self._finite: np.ndarray | None = None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        loss: Any,
+        steps: Any = None,
+        *,
+        probe: Mapping[str, Any] | pd.DataFrame | None = None,
+        metrics: Mapping[str, Any] | pd.DataFrame | None = None,
+        name: str = "",
+        attrs: Mapping[str, Any] | None = None,
+    ) -> TrainingRun:
+        """Make a run from arrays.
+
+        Parameters
+        ----------
+        loss : array_like, shape (T, n)
+            Loss of each of ``n >= 2`` probe datapoints at each of ``T >= 1`` recorded steps. NaN and
+            infinite values are kept. Floating-point arrays are not copied: do not change them afterwards.
+        steps : array_like of int, shape (T,), optional
+            Training step of each row, strictly increasing; ``0 .. T-1`` by default.
+        probe : mapping or DataFrame, optional
+            Facts about the datapoints: name to ``n`` numbers, booleans or texts.
+        metrics : mapping or DataFrame, optional
+            Curves recorded beside the losses: name to ``T`` numbers.
+        name : str
+            What to call the run in titles and tables.
+        attrs : mapping, optional
+            Facts about the run that JSON can hold: recipe, seed, ground truth.
+
+        Raises
+        ------
+        LossShapeError, StepsError, ProbeError, MetricError, OptionError
+            With the value, what was expected and the way out.
+        """
+        values = checked_loss(loss)
+        rows, samples = values.shape
+        return cls(
+            xr.DataArray(
+                values, dims=("step", "sample"), coords={"step": checked_steps(steps, rows)}, name="loss"
+            ),
+            probe=checked_probe(probe, samples),
+            metrics=checked_metrics(metrics, rows),
+            name=str(name),
+            attrs=checked_attrs(attrs),
+        )
+
+    @classmethod
+    def from_store(cls, store: RunStore) -> TrainingRun:
+        """Make a run from an opened store; its losses stay there until they are read."""
+        loss = xr.DataArray(
+            store.lazy_loss(), dims=("step", "sample"), coords={"step": store.steps}, name="loss"
+        )
+        return cls(
+            loss, probe=store.probe, metrics=store.metrics, name=store.name, attrs=store.attrs, store=store
+        )
+
+    @property
+    def loss(self) -> xr.DataArray:
+        """Losses with dimensions ``(step, sample)``; of a stored run, read when its values are asked for."""
+        return self._loss
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Training step of each row, int64, shape (T,), read-only."""
+        return self._steps
+
+    @property
+    def probe(self) -> xr.Dataset:
+        """Facts about the datapoints, one variable of dimension ``sample`` per column."""
+        return self._probe
+
+    @property
+    def metrics(self) -> xr.Dataset:
+        """Curves recorded beside the losses, one float64 variable of dimension ``step`` each."""
+        return self._metrics
+
+    @property
+    def name(self) -> str:
+        """What the run is called in titles and tables."""
+        return self._name
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Facts about the run (recipe, seed, ground truth), as plain JSON values."""
+        return self._attrs
+
+    @property
+    def n_steps(self) -> int:
+        """Number ``T`` of recorded steps."""
+        return int(self._loss.shape[0])
+
+    @property
+    def n_samples(self) -> int:
+        """Number ``n`` of probe datapoints."""
+        return int(self._loss.shape[1])
+
+    @property
+    def tree(self) -> xr.DataTree:
+        """The whole run as a DataTree: ``/loss``, ``/probe/...``, ``/metrics/...``.
+
+        A tree reads ``/`` as a path, so a metric ``val/loss`` is called ``val.loss`` there.
+        """
+        root = xr.Dataset({"loss": self._loss}, attrs={"name": self._name, **self._attrs})
+        return xr.DataTree.from_dict(
+            {
+                "/": root,
+                "/probe": _without_slashes(self._probe, ProbeError),
+                "/metrics": _without_slashes(self._metrics, MetricError),
+            }
+        )
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Return the losses of rows ``start .. stop-1``, shape (stop - start, n), in their stored precision.
+
+        Only the chunks that hold these rows are read from a stored run.
+
+        Raises
+        ------
+        WindowError
+            Unless ``0 <= start <= stop <= T``.
+        """
+        if not 0 <= start <= stop <= self.n_steps:
+            raise WindowError(
+                f"rows {start} to {stop} asked for; expected 0 <= start <= stop <= {self.n_steps}"
+            )
+        if self._store is not None:
+            return self._store.rows(start, stop)
+        return np.asarray(self._loss.variable.data[start:stop])
+
+    def index_of(self, step: int) -> int:
+        """Return the row recorded at training step ``step``.
+
+        Raises
+        ------
+        StepNotFoundError
+            Nothing was recorded at that step; the message names the nearest ones.
+        """
+        if not isinstance(step, (Integral, float)) or float(step) != step or isinstance(step, bool):
+            raise StepNotFoundError(f"step {step!r} is not a training step; expected an integer")
+        row = int(np.searchsorted(self._steps, step))
+        if row == self.n_steps or self._steps[row] != step:
+            near = " and ".join(str(s) for s in nearest(self._steps, step))
+            raise StepNotFoundError(
+                f"nothing was recorded at step {step}; the nearest recorded: {near} "
+                f"(steps {self._steps[0]} to {self._steps[-1]}, see run.steps)"
+            )
+        return row
+
+    def finite_rows(self) -> np.ndarray:
+        """Return which rows hold finite losses only, bool, shape (T,)."""
+        if self._finite is None:
+            block = max(1, _BLOCK_BYTES // (self.n_samples * self._loss.dtype.itemsize))
+            finite = [
+                np.isfinite(self.rows(start, min(start + block, self.n_steps))).all(axis=1)
+                for start in range(0, self.n_steps, block)
+            ]
+            self._finite = np.concatenate(finite)
+            self._finite.flags.writeable = False
+        return self._finite
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> str | PathLike[str]:
+        """Write the run as a Zarr v3 store and return ``path``.
+
+        Parameters
+        ----------
+        path : path or URL
+            A folder; a ``.zip`` file; or an fsspec URL such as ``memory://run``.
+        overwrite : bool
+            Replace a run that is there already. Anything that is not a run is never replaced.
+
+        Raises
+        ------
+        StoreExistsError
+            Something is at the path.
+        MissingExtraError
+            A URL needs fsspec.
+        """
+        from rdmviz.store import save_run
+
+        save_run(
+            path,
+            self.rows,
+            self._steps,
+            samples=self.n_samples,
+            dtype=self._loss.dtype,
+            probe={str(key): column.to_numpy() for key, column in self._probe.data_vars.items()},
+            metrics={str(key): curve.to_numpy() for key, curve in self._metrics.data_vars.items()},
+            name=self._name,
+            attrs=self._attrs,
+            overwrite=overwrite,
+        )
+        return path
+
+    def __repr__(self) -> str:
+        facts = [f"{key}: {', '.join(map(repr, names))}" for key, names in self._contents() if names]
+        return "\n".join(
+            [f"<TrainingRun {self._name!r}: {self._extent()}>", *(f"  {fact}" for fact in facts)]
+        )
+
+    def _repr_html_(self) -> str:
+        lines = [
+            f"<li><b>{html.escape(key)}</b>: {html.escape(', '.join(names))}</li>"
+            for key, names in self._contents()
+            if names
+        ]
+        title = html.escape(self._name or "unnamed")
+        return (
+            f"<div class='rdmviz-run'><b>TrainingRun</b> {title}: {html.escape(self._extent())}"
+            f"<ul>{''.join(lines)}</ul></div>"
+        )
+
+    def _extent(self) -> str:
+        return (
+            f"{self.n_steps} rows (steps {self._steps[0]} to {self._steps[-1]}) "
+            f"× {self.n_samples} datapoints, {self._loss.dtype}"
+        )
+
+    def _contents(self) -> list[tuple[str, list[str]]]:
+        return [
+            ("probe", [str(key) for key in self._probe]),
+            ("metrics", [str(key) for key in self._metrics]),
+            ("attrs", [str(key) for key in self._attrs]),
+        ]
+
+
+def _without_slashes(dataset: xr.Dataset, error: type[ValueError]) -> xr.Dataset:
+    renamed = {key: str(key).replace("/", ".") for key in dataset.data_vars if "/" in str(key)}
+    taken = sorted(set(renamed.values()) & {str(key) for key in dataset.data_vars})
+    if taken or len(set(renamed.values())) < len(renamed):
+        raise error(
+            f"names {sorted(map(str, renamed))} cannot stand in a DataTree without clashing; rename them"
+        )
+    return dataset.rename(renamed)

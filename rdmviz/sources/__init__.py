@@ -1,0 +1,74 @@
+"""Foreign data becomes a TrainingRun: stores, NumPy archives, tables and URLs."""
+
+from __future__ import annotations
+
+import zipfile
+from os import PathLike
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rdmviz.errors import RunNotFoundError, TruncatedStoreError
+from rdmviz.run import TrainingRun
+from rdmviz.sources.archives import from_npz
+from rdmviz.sources.tables import from_frame, read_csv, read_parquet
+from rdmviz.store import RunStore
+from rdmviz.store.places import at, fetch, missing, reading
+
+__all__ = ["from_frame", "open_run"]
+
+
+def open_run(path: str | PathLike[str]) -> TrainingRun:
+    """Open a run from wherever it is.
+
+    Parameters
+    ----------
+    path : path or URL
+        One of
+
+        - a store written by ``run.save`` or a Recorder: a folder, or the same in a ``.zip``; its losses
+          are read when they are asked for;
+        - ``.npz``: ``loss`` (T, n), ``steps`` (T,) and one array (n,) per probe column; arrays called
+          ``metrics/<name>`` are metrics (T,);
+        - ``.csv`` or ``.parquet``, wide: one row per recorded step, a column ``step``, one column per
+          datapoint, and columns ``metrics/<name>``;
+        - ``.csv`` or ``.parquet``, long: columns ``step``, ``sample`` and ``loss``, one row for each pair;
+          another column describes datapoints if it is the same in all rows of each sample, and is a
+          metric if it is the same in all rows of each step;
+        - an fsspec URL of any of these, such as ``memory://run`` or ``s3://bucket/run``.
+
+    Raises
+    ------
+    RunNotFoundError
+        Nothing is there; the message lists what is near.
+    SchemaVersionError, TruncatedStoreError
+        The store is from a newer rdmviz, or damaged.
+    UnsafeDataError
+        The file holds pickled objects.
+    MissingExtraError
+        The format needs a package that is not installed.
+    LossShapeError, StepsError, ProbeError, MetricError
+        The data are no run.
+    """
+    place = at(path)
+    name = Path(urlsplit(place).path).name if isinstance(place, str) else place.name
+    suffix = Path(name).suffix.lower()
+    if suffix in (".npz", ".csv", ".parquet") and not (isinstance(place, Path) and place.is_dir()):
+        if isinstance(place, Path) and not place.is_file():
+            raise missing(place)
+        with place.open("rb") if isinstance(place, Path) else fetch(place) as file:
+            if suffix == ".npz":
+                return from_npz(file, str(place), name=Path(name).stem)
+            frame = read_csv(file) if suffix == ".csv" else read_parquet(file, str(place))
+            return from_frame(frame, name=Path(name).stem)
+    if isinstance(place, Path) and place.is_file() and suffix != ".zip":
+        raise RunNotFoundError(
+            f"{place} is a file of unknown kind; expected a store, .zip, .npz, .csv or .parquet"
+        )
+    try:
+        return TrainingRun.from_store(RunStore(reading(place), str(place)))
+    except zipfile.BadZipFile as error:
+        raise TruncatedStoreError(f"{place} is no readable zip ({error}); copy it again") from error
+    except RunNotFoundError as error:
+        if isinstance(place, Path) and place.is_dir():
+            raise missing(place / "zarr.json", f"{place} holds no run ({error}) and no {{}}") from error
+        raise

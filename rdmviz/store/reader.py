@@ -1,0 +1,221 @@
+"""Reading a stored run: committed rows only, and only the chunks that are asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import zarr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+from zarr.abc.store import Store
+
+from rdmviz.errors import RunNotFoundError, SchemaVersionError, TruncatedStoreError
+from rdmviz.store.layout import CODECS, KEY, SCHEMA, decode_text, is_array_name
+
+__all__ = ["RunStore"]
+
+_CACHE_BYTES = 64 * 2**20
+
+
+class RunStore:
+    """The committed rows of a store, as they were when it was opened.
+
+    Parameters
+    ----------
+    store : zarr Store
+        Opened for reading.
+    where : str
+        What to call the store in messages.
+
+    Raises
+    ------
+    RunNotFoundError
+        There is no Zarr v3 group, or rdmviz did not write it.
+    SchemaVersionError
+        A newer rdmviz wrote it.
+    TruncatedStoreError
+        Arrays that it promises are missing, too short or unreadable, or no row is committed.
+    """
+
+    def __init__(self, store: Store, where: str) -> None:
+        self._where = where
+        self._lock = threading.Lock()
+        self._chunks: OrderedDict[int, np.ndarray] = OrderedDict()
+        group = self._open(store)
+        # The counter is read before the arrays: they only ever grow, so what it counts is there.
+        head = self._head(group)
+        try:
+            self._rows = int(head["rows"])
+            self.name = str(head["name"])
+            self.attrs: dict[str, Any] = dict(head["attrs"])
+            probe, metrics = head["probe"], head["metrics"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._truncated(f"its header lacks {error}") from error
+        if self._rows < 1:
+            raise self._truncated("no row is committed yet; record at least one step")
+        self._loss = self._array(group, "loss")
+        if self._loss.ndim != 2 or self._loss.dtype.kind != "f" or self._loss.shape[1] < 2:
+            raise self._truncated(f"loss has shape {self._loss.shape} and dtype {self._loss.dtype}")
+        if self._loss.shape[0] < self._rows:
+            raise self._truncated(f"{self._rows} rows are committed but loss holds {self._loss.shape[0]}")
+        self._height = self._loss.chunks[0]
+        self.steps = self._column(group, "step", self._rows)
+        if self.steps.dtype != np.int64 or (self.steps[1:] <= self.steps[:-1]).any():
+            raise self._truncated("its steps are not increasing integers")
+        self.metrics = {
+            str(entry["name"]): self._column(group, f"metrics/{entry['array']}", self._rows)
+            for entry in self._entries(metrics)
+        }
+        self.probe = {str(entry["name"]): self._probe_column(group, entry) for entry in self._entries(probe)}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Committed rows and datapoints."""
+        return self._rows, int(self._loss.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision the losses are stored in."""
+        return np.dtype(self._loss.dtype)
+
+    def lazy_loss(self) -> indexing.LazilyIndexedArray:
+        """Return the losses for xarray, read when their values are asked for."""
+        return indexing.LazilyIndexedArray(_LossOnDisk(self))
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Return losses ``(stop - start, n)``, read-only, reading whole chunks and keeping recent ones."""
+        first, last = start // self._height, -(-stop // self._height)
+        blocks = []
+        for number in range(first, last):
+            offset = number * self._height
+            blocks.append(self._chunk(number)[max(start - offset, 0) : stop - offset])
+        if len(blocks) == 1:
+            return blocks[0]
+        joined = np.concatenate(blocks) if blocks else np.empty((0, self.shape[1]), self.dtype)
+        joined.flags.writeable = False
+        return joined
+
+    def _chunk(self, number: int) -> np.ndarray:
+        with self._lock:
+            if number in self._chunks:
+                self._chunks.move_to_end(number)
+                return self._chunks[number]
+        start = number * self._height
+        block = self._read(self._loss, "loss", start, min(start + self._height, self._rows))
+        # Zarr reads a chunk that is not there as its fill value, NaN here: losses that never were.
+        if np.isnan(block).all() and self._loss.nchunks_initialized < -(-self._rows // self._height):
+            raise self._truncated(f"losses of rows {start} to {start + len(block) - 1} are missing")
+        block.flags.writeable = False
+        with self._lock:
+            self._chunks[number] = block
+            kept = max(2, _CACHE_BYTES // max(1, block.nbytes))
+            while len(self._chunks) > kept:
+                self._chunks.popitem(last=False)
+        return block
+
+    def _open(self, store: Store) -> zarr.Group:
+        try:
+            return zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False)
+        except FileNotFoundError as error:
+            raise RunNotFoundError(
+                f"{self._where} is no run: no Zarr v3 group; expected what run.save or a Recorder wrote"
+            ) from error
+        except Exception as error:
+            raise self._truncated(f"its header cannot be read ({error})") from error
+
+    def _head(self, group: zarr.Group) -> Mapping[str, Any]:
+        head: Any = group.attrs.asdict().get(KEY)
+        if not isinstance(head, Mapping) or not isinstance(head.get("schema"), int):
+            raise RunNotFoundError(
+                f"{self._where} is a Zarr store that rdmviz did not write; read it with xarray and make "
+                "a run with TrainingRun.from_arrays"
+            )
+        if head["schema"] > SCHEMA:
+            raise SchemaVersionError(
+                f"{self._where} has schema {head['schema']}; this rdmviz reads up to {SCHEMA}. "
+                "Update it: pip install --upgrade rdmviz"
+            )
+        return head
+
+    def _array(self, group: zarr.Group, path: str) -> zarr.Array[Any]:
+        try:
+            member = group[path]
+        except Exception as error:
+            raise self._truncated(f"array {path!r} is missing or unreadable ({error})") from error
+        if not isinstance(member, zarr.Array) or member.dtype.kind not in "fiub":
+            raise self._truncated(f"{path!r} is not an array of numbers")
+        codecs = tuple(type(codec) for codec in getattr(member.metadata, "codecs", ()))
+        if codecs != CODECS:
+            named = ", ".join(codec.__name__ for codec in codecs)
+            raise self._truncated(f"array {path!r} is coded by {named}, which no rdmviz writes")
+        return member
+
+    def _column(self, group: zarr.Group, path: str, length: int | None) -> np.ndarray:
+        array = self._array(group, path)
+        if array.ndim != 1 or (length is not None and array.shape[0] < length):
+            raise self._truncated(f"array {path!r} has shape {array.shape}; expected {length} values")
+        column = self._read(array, path, 0, array.shape[0] if length is None else length)
+        column.flags.writeable = False
+        return column
+
+    def _probe_column(self, group: zarr.Group, entry: Mapping[str, Any]) -> np.ndarray:
+        path = f"probe/{entry['array']}"
+        samples = self.shape[1]
+        if entry.get("kind") != "text":
+            return self._column(group, path, samples)
+        ends = self._column(group, f"{path}_ends", samples)
+        try:
+            return decode_text(self._column(group, path, None), ends)
+        except ValueError as error:
+            raise self._truncated(f"text column {path!r} is damaged ({error})") from error
+
+    def _entries(self, listed: Any) -> list[Mapping[str, Any]]:
+        """Return the columns that the header lists, none of them pointing outside their group."""
+        for entry in listed if isinstance(listed, list) else [listed]:
+            if not isinstance(entry, Mapping) or "name" not in entry or not is_array_name(entry.get("array")):
+                raise self._truncated(f"its header names a column {entry!r:.80}")
+        return list(listed)
+
+    def _read(self, array: zarr.Array[Any], path: str, start: int, stop: int) -> np.ndarray:
+        try:
+            return np.array(array[start:stop])
+        except Exception as error:  # codecs, file systems and networks each raise their own
+            raise self._truncated(
+                f"rows {start} to {stop - 1} of {path!r} cannot be read ({error})"
+            ) from error
+
+    def _truncated(self, why: str) -> TruncatedStoreError:
+        return TruncatedStoreError(
+            f"{self._where} is damaged or unfinished: {why}. Record or copy the run again; "
+            "parts that are whole can be read with zarr.open_group"
+        )
+
+
+class _LossOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ignore]
+    """What xarray indexes lazily (its interface for backends)."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self.shape = store.shape
+        self.dtype = store.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._basic
+        )
+
+    def _basic(self, key: tuple[int | slice, ...]) -> np.ndarray:
+        row, sample = key
+        if isinstance(row, slice):
+            chosen = range(*row.indices(self.shape[0]))
+            if not chosen:
+                return np.empty((0, self.shape[1]), self.dtype)[:, sample]
+            low, high = min(chosen[0], chosen[-1]), max(chosen[0], chosen[-1])
+            block = self._store.rows(low, high + 1)
+            return block[:: chosen.step][:, sample]
+        index = int(row) % self.shape[0]
+        return np.asarray(self._store.rows(index, index + 1)[0, sample])

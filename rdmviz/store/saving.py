@@ -1,0 +1,82 @@
+"""Saving a whole run."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdmviz.store.layout import chunk_rows
+from rdmviz.store.places import at, is_zip
+from rdmviz.store.replacing import clear, upload, write_zip
+from rdmviz.store.writer import RunWriter
+
+__all__ = ["save_run"]
+
+
+def save_run(
+    path: str | PathLike[str],
+    rows: Callable[[int, int], np.ndarray],
+    steps: np.ndarray,
+    *,
+    samples: int,
+    dtype: np.dtype[Any],
+    probe: Mapping[str, np.ndarray],
+    metrics: Mapping[str, np.ndarray],
+    name: str,
+    attrs: Mapping[str, Any],
+    overwrite: bool,
+) -> None:
+    """Write a run to a new store; see :meth:`rdmviz.TrainingRun.save`.
+
+    Parameters
+    ----------
+    rows : callable
+        ``rows(start, stop)`` gives losses ``(stop - start, samples)`` of a block.
+    steps : ndarray of int64, shape (T,)
+        Training step of each row.
+    samples, dtype
+        Number of datapoints, and precision of their losses.
+    probe, metrics : mapping
+        Checked columns ``(n,)`` and curves ``(T,)``.
+
+    Raises
+    ------
+    StoreExistsError
+        Something is at the path and may not be replaced.
+    """
+    place = at(path)
+    clear(place, overwrite=overwrite, dry=True)
+
+    def write(target: Path | None) -> RunWriter:
+        writer = RunWriter(target, samples, probe=probe, name=name, attrs=attrs, dtype=dtype)
+        height = chunk_rows(samples, dtype.itemsize)
+        for start in range(0, len(steps), height):
+            stop = min(start + height, len(steps))
+            writer.append_block(steps[start:stop], rows(start, stop))
+        writer.put_metrics(metrics)
+        writer.close()
+        return writer
+
+    # Everything is written elsewhere first: a failure destroys nothing, and a run may replace the very
+    # store that it is read from.
+    if isinstance(place, Path) and not is_zip(place):
+        part = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            write(part)
+            clear(place, overwrite=overwrite)
+            part.rename(place)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return
+    writer = write(None)
+    clear(place, overwrite=overwrite)
+    if isinstance(place, Path):
+        write_zip(writer.memory, place)
+    else:
+        upload(writer.memory, place)

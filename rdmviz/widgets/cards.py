@@ -1,0 +1,33 @@
+"""What a datapoint is, in words: its metadata, its loss here, its part in the leading modes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from rdmviz.analysis import ModeFrame
+from rdmviz.run import TrainingRun
+from rdmviz.widgets.colors import format_number
+
+MOST_CARDS: Final = 8
+_MOST_COLUMNS: Final = 8
+_LONGEST_TEXT: Final = 160
+
+
+def card(run: TrainingRun, sample: int, index: int, frame: ModeFrame | None) -> list[list[str]]:
+    """Return rows of ``[name, text]`` for one datapoint at one row.
+
+    Texts are plain: the browser sets them as text, never as HTML.
+    """
+    rows = [["datapoint", str(sample)]]
+    for name, column in list(run.probe.data_vars.items())[:_MOST_COLUMNS]:
+        value = np.asarray(column.values)[sample]
+        text = format_number(float(value)) if isinstance(value, np.floating) else str(value)
+        rows.append([str(name), text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"])
+    rows.append(["loss here", format_number(float(run.rows(index, index + 1)[0, sample]))])
+    if frame is not None:
+        for k in range(min(2, len(frame.vectors))):
+            weight = float(frame.vectors[k, sample])
+            rows.append([f"v{k + 1}", f"{weight:+.3f} ({weight * weight:.1%} of the mode)"])
+    return rows

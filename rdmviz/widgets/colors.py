@@ -1,0 +1,95 @@
+"""How datapoints are coloured: a code per datapoint, and a legend in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdmviz.run import TrainingRun
+
+# The same eight colours, in the same order, as static/palette.js; beyond them, one neutral.
+CATEGORIES: Final = ("#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018")
+OTHER: Final = "#8a8a8a"
+_LONGEST_LABEL: Final = 28
+
+
+@dataclass(frozen=True)
+class Coloring:
+    """Codes and legend of one way to colour the datapoints.
+
+    ``codes`` holds uint8 per datapoint of the whole probe (empty where every frame carries its own codes);
+    ``labels`` one text per category, or the two ends of the range.
+    """
+
+    source: Literal["fixed", "group", "loss"]
+    kind: Literal["categorical", "sequential"]
+    title: str
+    labels: tuple[str, ...]
+    codes: NDArray[np.uint8]
+
+
+def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, float, bool]) -> Coloring:
+    """Return the coloring called ``name``: ``"group"``, ``"loss"`` or a probe column.
+
+    Parameters
+    ----------
+    groups
+        Number of groups the legend lists.
+    loss_range
+        Ends of the loss colours, in decades when the third entry says so.
+    """
+    nothing = np.empty(0, np.uint8)
+    if name == "group":
+        labels = tuple(f"{k + 1}" for k in range(groups))
+        return Coloring("group", "categorical", "group at this step", labels, nothing)
+    if name == "loss":
+        low, high, log = loss_range
+        ends = tuple(format_number(10.0**end if log else end) for end in (low, high))
+        return Coloring("loss", "sequential", "loss at this step" + (" (log)" if log else ""), ends, nothing)
+    named = classes(run, name)
+    if named is not None:
+        rank, names = named
+        shown = len(CATEGORIES)
+        labels = [_short(text) for text in names[:shown]]
+        if len(names) > shown:
+            labels.append(f"{len(names) - shown} more")
+        return Coloring("fixed", "categorical", name, tuple(labels), np.minimum(rank, shown).astype(np.uint8))
+    numbers = np.asarray(run.probe[name].values).astype(float)
+    finite = numbers[np.isfinite(numbers)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    share = np.nan_to_num((numbers - low) / ((high - low) or 1.0))
+    codes = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+    return Coloring("fixed", "sequential", name, (format_number(low), format_number(high)), codes)
+
+
+def is_categorical(values: NDArray[Any]) -> bool:
+    """Text and booleans are categories, and so are whole numbers that take at most eight values."""
+    if values.dtype.kind in "fc":
+        return False
+    return values.dtype.kind not in "iu" or len(np.unique(values)) <= len(CATEGORIES)
+
+
+def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]] | None:
+    """Category of each datapoint and the categories' names, most frequent first; None if ``name`` has no categories."""
+    if name not in run.probe.data_vars:
+        return None
+    values = np.asarray(run.probe[name].values)
+    if not is_categorical(values):
+        return None
+    names, inverse, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    return rank[inverse], tuple(str(names[k]) for k in order)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
+
+
+def format_number(value: float) -> str:
+    """Three significant digits, without trailing zeros."""
+    return f"{value:.3g}"

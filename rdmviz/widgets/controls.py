@@ -1,0 +1,64 @@
+"""The controls above the pictures: window, detrending of curves and modes, coloring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+import traitlets
+
+from rdmviz.widgets.state import DEGREES, DETRENDINGS, MAP_SCALES, ExplorerState
+
+_WINDOWS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+
+class Controls:
+    """Dropdowns linked to the state both ways."""
+
+    def __init__(self, state: ExplorerState) -> None:
+        self.state = state
+        self.window = _dropdown("Window", [], "Rows per window: short ones see fast changes, long ones see slow fluctuations")
+        self.detrend = _dropdown("Detrend curves", DETRENDINGS, "Warnings look at fluctuations: remove the trend")
+        self.mode_detrend = _dropdown(
+            "Detrend modes", DETRENDINGS, "Modes look at the reorganisation itself: keep the drift, remove the mean"
+        )
+        self.coloring = _dropdown("Colour by", state.colorings, "What the colours of the datapoints mean")
+        self.map_scale = _dropdown(
+            "Map", MAP_SCALES, "Linear: distances are distances of loss fluctuations. Log: loadings over six decades"
+        )
+        self.widget = ipywidgets.HBox(
+            [self.window, self.detrend, self.mode_detrend, self.coloring, self.map_scale]
+        )
+        self.widget.add_class("rdmviz-controls")
+        self._offer_windows()
+        for name in ("detrend", "mode_detrend", "coloring", "map_scale"):
+            traitlets.link((state, name), (getattr(self, name), "value"))
+        state.observe(self._offer_windows, "window")
+
+    def _offer_windows(self, _change: object = None) -> None:
+        state = self.state
+        least = max(DEGREES.values()) + 3  # every offered window allows every detrending
+        fitting = {w for w in _WINDOWS if least <= w <= state.run.n_steps // 2}
+        windows = sorted(fitting | {state.window})
+        options = tuple((f"{w} rows", w) for w in windows)
+        if tuple(self.window.options) != options:
+            # New options reset the value to the first of them; that is nobody's choice.
+            if self.window.options:
+                self.window.unobserve(self._choose_window, "value")
+            self.window.options = options
+            self.window.value = state.window
+            self.window.observe(self._choose_window, "value")
+        self.window.value = state.window
+
+    def _choose_window(self, change: Any) -> None:
+        self.state.window = change["new"]
+
+
+def _dropdown(label: str, options: Any, tooltip: str) -> ipywidgets.Dropdown:
+    return ipywidgets.Dropdown(
+        description=label,
+        options=options,
+        tooltip=tooltip,
+        style={"description_width": "auto"},
+        layout={"width": "auto", "min_width": "120px"},
+    )

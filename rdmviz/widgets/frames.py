@@ -1,0 +1,240 @@
+"""Packed frames: what the map, the matrix and the spectrum show at one row, in a fixed binary layout.
+
+A frame is a few kilobytes, so a browser holds hundreds and scrubs through them without asking the kernel.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdmviz.analysis import ModeFrame, ModePath, ordering
+from rdmviz.errors import FlatWindowError, NonFiniteLossError
+
+LARGEST_MAP: Final = 20_000
+LARGEST_MATRIX: Final = 96
+MOST_EIGENVALUES: Final = 24
+LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle of a logarithmic axis
+_CACHE_BYTES: Final = 32_000_000
+_ORDER_STRIDE_SHARE: Final = 4  # the matrix keeps its order for a quarter of a window, so that blocks do not flicker
+
+
+class FrameState(IntEnum):
+    """Why a frame has a picture, or has none."""
+
+    SHOWN = 0
+    NO_WINDOW = 1
+    FLAT = 2
+    NON_FINITE = 3
+
+
+@dataclass(frozen=True)
+class FrameLayout:
+    """Where each field of a packed frame lies.
+
+    ``header`` float32[8]: state, trace, participation ratio, ends of the map's axes (x low, high, y low, high),
+    matrix scale;
+    ``eigenvalues`` float32; ``order`` uint32 (rows of the matrix, as places among the shown datapoints);
+    ``positions`` uint16 pairs; ``group`` and ``loss`` uint8 per datapoint; ``matrix`` uint8, lower triangle by rows,
+    128 is zero.
+    """
+
+    shown: int
+    matrix: int
+    eigenvalues: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The frame as a structured dtype, padded to four bytes."""
+        fields = {
+            "header": ("<f4", 8),
+            "eigenvalues": ("<f4", self.eigenvalues),
+            "order": ("<u4", self.matrix),
+            "positions": ("<u2", 2 * self.shown),
+            "group": ("u1", self.shown),
+            "loss": ("u1", self.shown),
+            "matrix": ("u1", self.matrix * (self.matrix + 1) // 2),
+        }
+        names, formats, offsets, end = [], [], [], 0
+        for name, (kind, length) in fields.items():
+            names.append(name)
+            formats.append((kind, (length,)))
+            offsets.append(end)
+            end += np.dtype(kind).itemsize * length
+        spec = {"names": names, "formats": formats, "offsets": offsets, "itemsize": -(-end // 4) * 4}
+        return np.dtype(spec)  # type: ignore[call-overload, no-any-return]  # the dict form is not in numpy's stubs
+
+    def describe(self) -> dict[str, Any]:
+        """Return the layout as JSON for the browser."""
+        dtype = self.dtype
+        assert dtype.fields is not None
+        return {
+            "shown": self.shown,
+            "matrix": self.matrix,
+            "eigenvalues": self.eigenvalues,
+            "nbytes": dtype.itemsize,
+            "offsets": {name: int(field[1]) for name, field in dtype.fields.items()},
+        }
+
+
+class FrameSource:
+    """Packs the frames of one run under one window and detrending.
+
+    Parameters
+    ----------
+    path
+        The modes along the run.
+    shown
+        Datapoints on the map, at most `LARGEST_MAP`.
+    members
+        Places among ``shown`` of the datapoints in the matrix.
+    map_scale
+        ``"linear"``, or ``"log"`` for loadings that span decades.
+    """
+
+    def __init__(
+        self, path: ModePath, shown: NDArray[np.intp], members: NDArray[np.intp], map_scale: str = "linear"
+    ) -> None:
+        self.path = path
+        self.shown = shown
+        self.members = members
+        self.map_scale = map_scale
+        self.layout = FrameLayout(len(shown), len(members), min(MOST_EIGENVALUES, path.window, path.run.n_samples))
+        self.loss_range = loss_range(path)
+        self._lower = np.tril_indices(len(members))
+        self._packed: OrderedDict[int, bytes] = OrderedDict()
+        self._orders: dict[int, NDArray[np.intp]] = {}
+
+    def pack(self, first: int, last: int) -> bytes:
+        """Frames of the rows ``first`` to ``last``, both included, one after the other."""
+        return b"".join(self._frame(index) for index in range(first, last + 1))
+
+    def _frame(self, index: int) -> bytes:
+        if index in self._packed:
+            self._packed.move_to_end(index)
+            return self._packed[index]
+        packed = self._compute(index).tobytes()
+        self._packed[index] = packed
+        if len(self._packed) * len(packed) > _CACHE_BYTES:
+            self._packed.popitem(last=False)
+        return packed
+
+    def _compute(self, index: int) -> NDArray[np.void]:
+        out = np.zeros((), self.layout.dtype)
+        out["loss"] = self._loss_codes(index)
+        if index < self.path.first:
+            out["header"][0] = FrameState.NO_WINDOW
+            return out
+        try:
+            frame = self.path.at(index)
+        except FlatWindowError:
+            out["header"][0] = FrameState.FLAT
+            return out
+        except NonFiniteLossError:
+            out["header"][0] = FrameState.NON_FINITE
+            return out
+        positions, ends = _positions(frame, self.shown, self.map_scale)
+        order = self._order(index)
+        rows = frame.fluctuations[:, self.shown[order]]
+        covariance = rows.T @ rows / frame.nu
+        scale = float(np.abs(covariance).max()) or 1.0
+        signed_root = np.sign(covariance) * np.sqrt(np.abs(covariance) / scale)
+        top = frame.eigenvalues[: self.layout.eigenvalues]
+        square = float(np.square(frame.eigenvalues).sum())
+        out["header"] = (FrameState.SHOWN, frame.trace, frame.trace**2 / square, *ends, scale)
+        out["eigenvalues"][: len(top)] = top
+        out["order"] = order
+        out["positions"] = positions.ravel()
+        out["group"] = self.path.groups_at(index)[self.shown]
+        out["matrix"] = np.rint(127.5 + 127.5 * signed_root)[self._lower]
+        return out
+
+    def _order(self, index: int) -> NDArray[np.intp]:
+        """Places of the matrix's datapoints in order, decided at the last row of a fixed grid: free of the path here."""
+        stride = max(1, self.path.window // _ORDER_STRIDE_SHARE)
+        keyframe = self.path.first + (index - self.path.first) // stride * stride
+        if keyframe not in self._orders:
+            try:
+                labels = self.path.groups_at(keyframe)
+                ordered = ordering(self.path.at(keyframe), self.shown[self.members], labels)
+                self._orders[keyframe] = np.searchsorted(self.shown, ordered)
+            except (FlatWindowError, NonFiniteLossError):
+                self._orders[keyframe] = self.members
+        return self._orders[keyframe]
+
+    def _loss_codes(self, index: int) -> NDArray[np.uint8]:
+        low, high, log = self.loss_range
+        losses = np.asarray(self.path.run.rows(index, index + 1)[0, self.shown], float)
+        scaled = np.log10(np.maximum(losses, 10.0**low)) if log else losses
+        share = np.nan_to_num((scaled - low) / ((high - low) or 1.0), nan=1.0, posinf=1.0, neginf=0.0)
+        return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+
+
+def loss_range(path: ModePath) -> tuple[float, float, bool]:
+    """Range of the loss colours: the middle 98% of some hundred rows, in decades unless a loss is negative."""
+    run = path.run
+    picks = np.unique(np.linspace(0, run.n_steps - 1, 100).astype(int))
+    losses = np.concatenate([np.asarray(run.rows(int(i), int(i) + 1), float).ravel() for i in picks])
+    losses = losses[np.isfinite(losses)]
+    if not losses.size:
+        return 0.0, 1.0, False
+    if losses.min() < 0 or not (losses > 0).any():
+        low, high = np.percentile(losses, [1, 99])
+        return float(low), float(high), False
+    low, high = np.percentile(np.log10(losses[losses > 0]), [1, 99])
+    return float(low), float(high), True
+
+
+def choose_shown(n: int) -> NDArray[np.intp]:
+    """Datapoints on the map: all, or an even thinning to `LARGEST_MAP` (computed on all, drawn for these)."""
+    return np.unique(np.linspace(0, n - 1, min(n, LARGEST_MAP)).astype(np.intp))
+
+
+def choose_members(shown: NDArray[np.intp], classes: NDArray[Any] | None) -> NDArray[np.intp]:
+    """Places among ``shown`` of the datapoints in the matrix, an equal share for every class where there are classes."""
+    if len(shown) <= LARGEST_MATRIX:
+        return np.arange(len(shown))
+    codes = np.zeros(len(shown), int) if classes is None else np.unique(classes[shown], return_inverse=True)[1]
+    if codes.max() >= LARGEST_MATRIX:
+        codes[:] = 0
+    # Rank within the class, evenly spread: taking the smallest ranks first takes the same number from every class.
+    rank = np.empty(len(codes))
+    for code in np.unique(codes):
+        places = np.flatnonzero(codes == code)
+        even = np.argsort(np.argsort(_spread(len(places))))
+        rank[places] = even
+    return np.sort(np.argsort(rank, kind="stable")[:LARGEST_MATRIX])
+
+
+def _spread(count: int) -> NDArray[np.float64]:
+    """Van der Corput numbers: any leading share of their order is spread evenly over the places."""
+    bits = max(1, int(np.ceil(np.log2(max(count, 2)))))
+    places = np.arange(count)
+    return sum(((places >> b) & 1) * 2.0 ** (bits - 1 - b) for b in range(bits))  # type: ignore[return-value]
+
+
+def _positions(
+    frame: ModeFrame, shown: NDArray[np.intp], map_scale: str
+) -> tuple[NDArray[np.uint16], tuple[float, ...]]:
+    """Map positions of the shown datapoints on the two leading modes, each axis over its own range and zero.
+
+    Linear positions are ``sqrt(lambda_k) v_k``. Logarithmic ones are the decades of its size above
+    `LOG_FLOOR` of the largest, with its sign: what is heavy-tailed separates there.
+    """
+    positions = np.full((len(shown), 2), 32768, np.uint16)
+    ends = [-1.0, 1.0, -1.0, 1.0]
+    for k in range(min(2, len(frame.vectors))):
+        axis = np.sqrt(frame.eigenvalues[k]) * frame.vectors[k]
+        if map_scale == "log":
+            size = np.maximum(np.abs(axis) / np.abs(axis).max(), LOG_FLOOR)
+            axis = np.sign(axis) * np.log10(size / LOG_FLOOR)
+        low, high = min(0.0, float(axis.min())), max(0.0, float(axis.max()))
+        room = 0.05 * (high - low) or 1.0
+        ends[2 * k : 2 * k + 2] = low - room, high + room
+        positions[:, k] = np.rint(65535 * (axis[shown] - low + room) / (high - low + 2 * room))
+    return positions, tuple(ends)

@@ -1,0 +1,145 @@
+"""The one source of truth of an explorer: views observe it and write to it, never to each other."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import traitlets as t
+
+from rdmviz.errors import OptionError, ProbeError, WindowError
+from rdmviz.run import TrainingRun
+
+DETRENDINGS: Final = ("none", "constant", "linear", "quadratic")
+DEGREES: Final = {"none": -1, "constant": 0, "linear": 1, "quadratic": 2}
+MAP_SCALES: Final = ("linear", "log")
+COMPUTED_COLORINGS: Final = ("group", "loss")
+
+
+class ExplorerState(t.HasTraits):
+    """What an explorer shows: a run, a step, a window, and what the person chose.
+
+    Works without a browser: set the traits, read the traits.
+
+    Parameters
+    ----------
+    run
+        The run on screen.
+    step
+        Recorded step to start at; default the last one.
+    window
+        Window length in rows, for curves and modes alike; default 64, or what a short run allows.
+    detrend
+        In-window detrending of the warning curves.
+    mode_detrend
+        In-window detrending of the modes; ``"constant"`` keeps the drift, which is the reorganisation itself.
+    coloring
+        ``"group"``, ``"loss"`` or the name of a probe column.
+    map_scale
+        ``"linear"``, where distances are distances of loss fluctuations, or ``"log"``, where heavy-tailed modes separate.
+
+    Raises
+    ------
+    StepNotFoundError, WindowError, OptionError, ProbeError
+        When a trait is set to what the run does not have; the state then keeps its value.
+    """
+
+    run = t.Instance(TrainingRun)
+    step = t.Int(help="recorded step on screen")
+    window = t.Int(64, help="window length, rows")
+    detrend = t.Unicode("linear", help="detrending of the warning curves")
+    mode_detrend = t.Unicode("constant", help="detrending of the modes")
+    map_scale = t.Unicode("linear", help="'linear', or 'log' for loadings that span decades")
+    coloring = t.Unicode("group", help="'group', 'loss' or a probe column")
+    selection = t.List(t.Int(), help="selected datapoints, in the order of selection")
+    hovered = t.List(t.Int(), help="datapoint, or pair, under the pointer")
+
+    def __init__(
+        self,
+        run: TrainingRun,
+        *,
+        step: int | None = None,
+        window: int | None = None,
+        detrend: str = "linear",
+        mode_detrend: str = "constant",
+        coloring: str | None = None,
+        map_scale: str = "linear",
+    ) -> None:
+        super().__init__(
+            run=run,
+            step=int(run.steps[-1]) if step is None else step,
+            window=default_window(run.n_steps) if window is None else window,
+            detrend=detrend,
+            mode_detrend=mode_detrend,
+            coloring=default_coloring(run) if coloring is None else coloring,
+            map_scale=map_scale,
+        )
+
+    @property
+    def index(self) -> int:
+        """Row of the step on screen."""
+        return int(self.run.index_of(self.step))
+
+    @property
+    def colorings(self) -> tuple[str, ...]:
+        """What the datapoints can be coloured by."""
+        columns = tuple(str(name) for name in self.run.probe.data_vars)
+        return (*COMPUTED_COLORINGS, *(name for name in columns if name not in COMPUTED_COLORINGS))
+
+    @t.validate("step")
+    def _recorded(self, proposal: Any) -> int:
+        self.run.index_of(proposal["value"])
+        return int(proposal["value"])
+
+    @t.validate("window")
+    def _fits(self, proposal: Any) -> int:
+        window, rows = int(proposal["value"]), self.run.n_steps
+        least = max(DEGREES[self.detrend], DEGREES[self.mode_detrend]) + 3
+        if not least <= window <= rows:
+            raise WindowError(
+                f"a window of {window} rows does not fit: this run has {rows} recorded rows and the chosen "
+                f"detrending needs at least {least}; choose a window between {least} and {rows}"
+            )
+        return window
+
+    @t.validate("detrend", "mode_detrend", "map_scale")
+    def _known(self, proposal: Any) -> str:
+        name, value = proposal["trait"].name, proposal["value"]
+        choices = MAP_SCALES if name == "map_scale" else DETRENDINGS
+        if value not in choices:
+            raise OptionError(f"{name}={value!r}: choose one of {', '.join(choices)}")
+        return str(value)
+
+    @t.validate("coloring")
+    def _offered(self, proposal: Any) -> str:
+        if proposal["value"] not in self.colorings:
+            raise ProbeError(
+                f"coloring={proposal['value']!r}: this run offers {', '.join(map(repr, self.colorings))}"
+            )
+        return str(proposal["value"])
+
+    @t.validate("selection", "hovered")
+    def _datapoints(self, proposal: Any) -> list[int]:
+        n = self.run.n_samples
+        for sample in proposal["value"]:
+            if not 0 <= sample < n:
+                raise ProbeError(f"datapoint {sample} is not in the probe: choose between 0 and {n - 1}")
+        return list(dict.fromkeys(proposal["value"]))
+
+
+def default_window(rows: int) -> int:
+    """64 rows, or a quarter of a run too short to show anything with 64."""
+    if rows < 5:
+        raise WindowError(
+            f"this run has {rows} recorded rows; the explorer needs at least 5 to fill a window: record more often"
+        )
+    return 64 if rows >= 192 else max(5, rows // 4)
+
+
+def default_coloring(run: TrainingRun) -> str:
+    """Return the first probe column that splits the datapoints into a few classes, else ``"group"``."""
+    for name, column in run.probe.data_vars.items():
+        values = np.asarray(column.values)
+        if values.dtype.kind in "UTOb" and 2 <= len(np.unique(values.astype(str))) <= 8:
+            return str(name)
+    return "group"

@@ -1,0 +1,38 @@
+// Which colour a datapoint has: a fixed code per datapoint, or one that each frame carries (group, loss).
+
+class Coloring {
+  constructor(scene) {
+    this.scene = scene;
+    this.refresh();
+  }
+
+  refresh() {
+    this.source = this.scene.get("color_source"); // "fixed" | "group" | "loss"
+    this.kind = this.scene.get("color_kind"); // "categorical" | "sequential"
+    this.codes = typedTrait(this.scene, "color_codes", Uint8Array);
+  }
+
+  color(frame, k) {
+    const code = this.source === "fixed" ? this.codes[k] : frame[this.source][k];
+    return this.kind === "categorical" ? categoryColor(code) : rampColor(SEQUENTIAL, code);
+  }
+
+  // The legend as DOM nodes; texts come from the run and are set as text only.
+  legend(host) {
+    host.replaceChildren(element("span", "rdmviz-legend-title", this.scene.get("color_title")));
+    const labels = this.scene.get("color_labels");
+    if (this.kind === "categorical") {
+      labels.forEach((label, code) => {
+        const entry = element("span", "rdmviz-legend-entry");
+        const dot = element("span", "rdmviz-dot");
+        dot.style.background = categoryColor(code);
+        entry.append(dot, element("span", "", label));
+        host.append(entry);
+      });
+    } else {
+      const bar = element("span", "rdmviz-ramp");
+      bar.style.background = `linear-gradient(90deg, ${[0, 51, 102, 153, 204, 255].map((c) => rampColor(SEQUENTIAL, c)).join(",")})`;
+      host.append(element("span", "", labels[0] ?? ""), bar, element("span", "", labels[1] ?? ""));
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// What every canvas picture needs: a sized canvas, text, number formats, typed views of binary traits.
+
+function makeCanvas(parent, label) {
+  const canvas = document.createElement("canvas");
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", label);
+  parent.appendChild(canvas);
+  return canvas;
+}
+
+// Match the canvas to its box and the screen's pixels; returns a context in CSS pixels, cleared.
+function sizedContext(canvas) {
+  const ratio = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth;
+  const height = canvas.clientHeight;
+  const [pw, ph] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== pw || canvas.height !== ph) {
+    canvas.width = pw;
+    canvas.height = ph;
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return { context, width, height };
+}
+
+function writeText(context, theme, text, x, y, { align = "left", color = theme.muted, size = 11, bold = false, baseline = "alphabetic" } = {}) {
+  context.font = `${bold ? "600 " : ""}${size}px ${theme.font}`;
+  context.textAlign = align;
+  context.textBaseline = baseline;
+  context.fillStyle = color;
+  context.fillText(text, x, y);
+}
+
+const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+
+function formatNumber(value) {
+  if (!Number.isFinite(value)) return "–";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(3)));
+  const [mantissa, exponent] = value.toExponential(1).split("e");
+  return `${Number(mantissa)}×10${String(Number(exponent)).replace(/./g, (c) => SUPERSCRIPTS[c])}`;
+}
+
+function formatStep(step) {
+  return step.toLocaleString("en-US");
+}
+
+function formatShare(share) {
+  return share >= 0.0995 ? `${Math.round(100 * share)}%` : `${(100 * share).toPrecision(2)}%`;
+}
+
+// A binary trait (DataView, ArrayBuffer or nothing yet) as a typed array of its own.
+function typedTrait(model, name, Kind) {
+  const value = model.get(name);
+  if (!value) return new Kind(0);
+  const view = value.buffer ? value : new DataView(value);
+  return new Kind(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+}
+
+// The scene is another model; the host passes its reference as a string.
+async function sceneOf(model) {
+  const reference = model.get("scene");
+  return typeof reference === "string" ? model.widget_manager.get_model(reference.slice("IPY_MODEL_".length)) : reference;
+}
+
+// Call `redraw` at most once per screen refresh, and again when size or theme change; returns [schedule, stop].
+function redrawing(el, redraw) {
+  let pending = 0;
+  const schedule = () => {
+    if (!pending) {
+      pending = requestAnimationFrame(() => {
+        pending = 0;
+        redraw();
+      });
+    }
+  };
+  const sizes = new ResizeObserver(schedule);
+  sizes.observe(el);
+  const themes = new MutationObserver(schedule);
+  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
+  const stop = () => {
+    sizes.disconnect();
+    themes.disconnect();
+    cancelAnimationFrame(pending);
+  };
+  return [schedule, stop];
+}
+
+// Subscribe to changes of a model, and get back the way to end them all.
+function listening(model, events, callback) {
+  const names = events.map((event) => `change:${event}`).join(" ");
+  model.on(names, callback);
+  return () => model.off(names, callback);
+}
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text; // never innerHTML: texts come from runs
+  return node;
+}

@@ -1,0 +1,98 @@
+"""The same widget in every host people use: Notebook 7, Voila, and the demo's own servers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import EXPLORE, agree, wait_drawn
+
+from rdmviz.demo import serve
+
+MOST_SECONDS_TO_DRAW = 5
+# The kernel has said idle, and since then the page has drawn: both clocks run in the page.
+IDLE_TO_DRAWN = """() => {
+    const stage = document.querySelector('.rdmviz-stage[data-step]');
+    return stage ? performance.now() : null;
+}"""
+
+
+def test_notebook_7(server, watched):
+    page = watched.page
+    name = server.write_notebook("classic.ipynb", EXPLORE)
+    page.goto(server.url(f"notebooks/{name}"))
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_selector(
+        ".jp-NotebookKernelStatus, .jp-NotebookKernelLogo", state="attached", timeout=60_000
+    )
+    page.locator(".jp-Cell .cm-content").first.click()
+    page.keyboard.press("Control+Enter")
+    wait_drawn(page, seconds=60)
+    page.locator(".rdmviz-step").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    agree(page)
+    watched.assert_clean()
+
+
+def test_voila_serves_the_demo_as_an_app(watched):
+    page = watched.page
+    with serve(voila=True) as demo:
+        page.goto(demo.url)
+        wait_drawn(page, seconds=90)
+        page.locator(".rdmviz-step").focus()
+        page.keyboard.press("Home")
+        for _ in range(12):
+            page.keyboard.press("Shift+ArrowRight")
+        assert agree(page) > 0
+        assert page.locator(".jp-CodeCell .jp-InputArea-editor").count() == 0, "an app shows no code"
+    watched.assert_clean()
+
+
+def test_demo_puts_the_explorer_on_the_screen_within_five_seconds_of_the_kernel(watched, capsys):
+    page = watched.page
+    with serve() as demo:
+        # The page itself notes when its kernel first says idle and when the stage first says drawn.
+        page.add_init_script(
+            """
+            const sockets = window.WebSocket;
+            window.WebSocket = class extends sockets {
+                constructor(...args) {
+                    super(...args);
+                    this.addEventListener('message', () => { window.kernelSpoke ??= performance.now(); });
+                }
+            };
+            """
+        )
+        page.goto(demo.url)
+        wait_drawn(page, seconds=120)
+        seconds = page.evaluate("() => (performance.now() - window.kernelSpoke) / 1000")
+        with capsys.disabled():
+            print(f"\n  demo: drawn {seconds:.1f} s after the kernel's first word")
+        assert agree(page) > 0
+        page.locator(".rdmviz-step").focus()
+        page.keyboard.press("Home")
+        agree(page)
+    watched.assert_clean()
+    assert seconds <= MOST_SECONDS_TO_DRAW
+
+
+@pytest.mark.parametrize("arguments", [[], ["--voila"]])
+def test_demo_command_prints_the_url_and_stops_when_told(arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rdmviz.cli", "demo", "--no-browser", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 90
+        url = ""
+        while "http://127.0.0.1:" not in url and time.monotonic() < deadline:
+            url = process.stdout.readline()
+        assert "http://127.0.0.1:" in url
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+        process.stdout.close()

@@ -1,0 +1,130 @@
+"""Scrubbing in a real JupyterLab: what is drawn is the slider's step, everything moves, and it is fluid."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from conftest import EXPLORE, agree, pixels, run_in_lab, wait_drawn
+
+STEPS = 200
+LEAST_FRAMES_PER_SECOND = 20
+
+WATCH = """() => {
+    const stage = document.querySelector('.rdmviz-stage');
+    window.drawn = [];
+    new MutationObserver(() => window.drawn.push([performance.now(), stage.dataset.step]))
+        .observe(stage, {attributes: true, attributeFilter: ['data-step']});
+}"""
+
+
+@pytest.fixture
+def explorer(server, watched):
+    name = server.write_notebook("scrub.ipynb", EXPLORE)
+    run_in_lab(watched.page, server, name)
+    wait_drawn(watched.page)
+    yield watched
+    watched.assert_clean()
+
+
+def test_scrub_draws_every_picture_at_twenty_frames_per_second(explorer, record_property, capsys):
+    page = explorer.page
+    slider = page.locator(".rdmviz-step")
+    slider.focus()
+    page.keyboard.press("Home")
+    for _ in range(10):
+        page.keyboard.press("Shift+ArrowRight")
+    start = agree(page)
+    before = pixels(page)
+    page.evaluate(WATCH)
+    began = time.monotonic()
+    for _ in range(STEPS):
+        page.keyboard.press("ArrowRight")
+    end = agree(page)
+    seconds = time.monotonic() - began
+    drawn = page.evaluate("() => window.drawn.map(([, step]) => Number(step))")
+    after = pixels(page)
+
+    rate = len(drawn) / seconds
+    record_property("frames_per_second", rate)
+    with capsys.disabled():
+        print(f"\n  scrub of {STEPS} steps: {len(drawn)} frames in {seconds:.2f} s, {rate:.0f} frames/s")
+    assert drawn == sorted(drawn), "a scrub to the right never shows an earlier step again"
+    assert drawn[-1] == end > start
+    assert all(before[name] != after[name] for name in before), [n for n in before if before[n] == after[n]]
+    assert rate >= LEAST_FRAMES_PER_SECOND
+
+
+def test_the_frame_at_the_end_is_the_sliders_after_any_jumps(explorer):
+    page = explorer.page
+    slider = page.locator(".rdmviz-step")
+    last = int(slider.get_attribute("max"))
+    for index in (last, 3, last // 2, last // 2 + 1, 90, last - 5, 0):
+        slider.fill(str(index))
+    assert agree(page) == page.evaluate("() => Number(document.querySelector('.rdmviz-stage').dataset.step)")
+    slider.fill(str(last // 3))
+    assert agree(page) > 0
+
+
+def test_keys_play_and_a_click_on_a_curve_move_time(explorer):
+    page = explorer.page
+    page.locator(".rdmviz-step").focus()
+    page.keyboard.press("Home")
+    first = agree(page)
+    page.keyboard.press("Shift+ArrowRight")
+    assert agree(page) > first
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(700)
+    page.get_by_role("button", name="Pause").click()
+    played = agree(page)
+    assert played > first
+    page.locator(".rdmviz-step").focus()
+    page.keyboard.press("End")
+    last = agree(page)
+
+    area = page.locator(".rdmviz-curves .plotarea_background").first.bounding_box()
+    page.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    page.wait_for_function(f"() => document.querySelector('.rdmviz-stage').dataset.step !== '{last}'")
+    assert agree(page) == pytest.approx(last / 2, rel=0.02)
+
+
+def test_window_and_detrending_redraw_curves_and_pictures(explorer):
+    page = explorer.page
+    curve = "() => document.querySelector('.rdmviz-curves .bqplot .line')?.getAttribute('d')"
+    page.wait_for_function(curve)
+    before, drawn = page.evaluate(curve), pixels(page)
+    page.get_by_label("Detrend curves").select_option("quadratic")
+    page.wait_for_function(f"() => ({curve})() !== {before!r}", timeout=10_000)
+    assert pixels(page)["map"] == drawn["map"], "the curves' detrending is not the modes'"
+    page.get_by_label("Window").select_option("32 rows")
+    page.wait_for_function(
+        "old => document.querySelector('.rdmviz-map').toDataURL() !== old", arg=drawn["map"], timeout=10_000
+    )
+
+
+def test_pointing_at_a_datapoint_says_what_it_is_and_clicking_keeps_it(explorer):
+    page = explorer.page
+    page.locator(".rdmviz-step").focus()
+    page.keyboard.press("End")
+    agree(page)
+    canvas = page.locator(".rdmviz-map")
+    box = canvas.bounding_box()
+    found = False
+    for share in (0.5, 0.45, 0.55, 0.4, 0.6, 0.35, 0.65):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])
+        page.wait_for_timeout(150)
+        if page.locator(".rdmviz-cards td").count():
+            found = True
+            break
+    assert found, "no datapoint near the middle of the map"
+    assert "split" in page.locator(".rdmviz-cards").inner_text()
+    page.mouse.down()
+    page.mouse.up()
+    page.mouse.move(box["x"] + 2, box["y"] - 30)
+    page.wait_for_timeout(300)
+    kept = page.locator(".rdmviz-cards td").first.inner_text()
+    page.locator(".rdmviz-step").focus()
+    page.keyboard.press("ArrowLeft")
+    agree(page)
+    page.wait_for_timeout(300)
+    assert page.locator(".rdmviz-cards td").first.inner_text() == kept

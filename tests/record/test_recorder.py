@@ -1,0 +1,259 @@
+"""Recording: one row per step, and a training that does not notice."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from rdmviz import Recorder, open_run
+from rdmviz.errors import (
+    LossShapeError,
+    MetricError,
+    OptionError,
+    ProbeError,
+    StepsError,
+    StoreExistsError,
+    TruncatedStoreError,
+)
+from rdmviz.record import per_sample_cross_entropy, per_sample_squared_error
+
+X = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
+
+
+class Noisy(nn.Module):
+    """Draws from every random state there is, even in evaluation mode."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1e-3 * (torch.randn(()) + random.random() + np.random.rand())  # noqa: NPY002
+
+
+def make_model() -> nn.Sequential:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.ReLU(), Noisy(), nn.Linear(16, 16),
+        nn.BatchNorm1d(16), nn.Linear(16, 3),
+    )  # fmt: skip
+    model[6].eval()  # a frozen batch norm must stay frozen
+    return model
+
+
+def train(record=None, autocast: bool = False) -> nn.Sequential:
+    """Train for 30 steps, calling ``record`` inside the loop as a user would."""
+    model = make_model()
+    torch.manual_seed(7)
+    random.seed(7)
+    np.random.seed(7)  # noqa: NPY002
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    for step in range(30):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            if record is not None:
+                record(step, model)
+            batch = torch.randint(len(X), (8,))
+            loss = cross_entropy(model(X[batch]), Y[batch])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model
+
+
+def assert_identical(one: nn.Module, other: nn.Module) -> None:
+    for (name, a), (_, b) in zip(one.state_dict().items(), other.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+    assert [m.training for m in one.modules()] == [m.training for m in other.modules()]
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_recording_changes_nothing(autocast):
+    recorder = Recorder(None, (X, Y), every=3)
+    recorded = train(recorder.record, autocast)
+    assert recorder.run.steps.tolist() == list(range(0, 30, 3))
+    assert_identical(recorded, train(None, autocast))
+
+
+def test_a_probe_that_raises_changes_nothing_either():
+    def failing(outputs, targets):
+        raise RuntimeError("no loss today")
+
+    recorder = Recorder(None, (X, Y), loss_fn=failing)
+
+    def attempt(step, model):
+        with pytest.raises(RuntimeError, match="no loss today"):
+            recorder.record(step, model)
+
+    assert_identical(train(attempt), train(None))
+
+
+def test_records_the_losses_of_evaluation_mode(tmp_path):
+    model = nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.9))
+    with Recorder(
+        tmp_path / "run",
+        (X, Y),
+        metadata={"label": Y, "text": [f"<b>{i}" for i in range(40)]},
+        every=2,
+        name="toy",
+        attrs={"lr": 0.1},
+    ) as recorder:
+        assert recorder.record(0, model, metrics={"acc": torch.tensor(0.5)})
+        assert not recorder.record(1, model)
+        assert recorder.record(2, model, metrics=lambda: {"acc": 1})
+    expected = cross_entropy(model[0](X), Y, reduction="none").detach().numpy()
+    for run in (recorder.run, open_run(tmp_path / "run")):
+        np.testing.assert_allclose(run.loss, [expected, expected], rtol=1e-6)
+        assert run.loss.dtype == np.float32
+        assert run.steps.tolist() == [0, 2]
+        assert run.metrics["acc"].to_numpy().tolist() == [0.5, 1]
+        np.testing.assert_array_equal(run.probe["label"], Y)
+        assert run.probe["text"].to_numpy()[3] == "<b>3"
+        assert (run.name, run.attrs) == ("toy", {"lr": 0.1})
+    assert model.training
+
+
+def test_batches_give_the_same_losses():
+    model = nn.Linear(6, 3)
+    runs = []
+    for size in (None, 7, 1000):
+        recorder = Recorder(None, (X, Y), batch_size=size)
+        recorder.record(0, model)
+        runs.append(recorder.run.loss.to_numpy())
+    np.testing.assert_allclose(runs[1], runs[0], rtol=1e-5)
+    np.testing.assert_array_equal(runs[2], runs[0])
+
+
+def test_inputs_of_several_tensors():
+    class Sum(nn.Module):
+        def forward(self, a, b):
+            return (a + b)[:, :3]
+
+    for inputs in ((X, X), {"b": X, "a": X}):
+        recorder = Recorder(None, (inputs, Y), batch_size=9)
+        recorder.record(0, Sum())
+        expected = cross_entropy(2 * X[:, :3], Y, reduction="none")
+        np.testing.assert_allclose(recorder.run.loss[0], expected, rtol=1e-6)
+
+
+def test_default_losses():
+    real = torch.randn(40)
+    recorder = Recorder(None, (X, real))
+    recorder.record(0, nn.Linear(6, 1))
+    assert recorder.run.n_samples == 40
+    outputs = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_allclose(per_sample_squared_error(outputs, torch.zeros(2, 2)), [2.5, 12.5])
+    np.testing.assert_allclose(
+        per_sample_cross_entropy(torch.zeros(2, 4), torch.tensor([0, 3])), np.log([4, 4])
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "targets", "error"),
+    [
+        (nn.Linear(6, 3), torch.randn(40), LossShapeError),  # would broadcast to 40 x 40
+        (nn.Linear(6, 1), Y, OptionError),
+        (nn.Linear(6, 3), Y > 0, OptionError),
+        (nn.LSTM(6, 3), Y, OptionError),
+    ],
+)
+def test_no_default_loss_is_guessed(model, targets, error):
+    recorder = Recorder(None, (X, targets))
+    with pytest.raises(error, match=r"expected the same shape|[pP]ass loss_fn"):
+        recorder.record(0, model)
+
+
+@pytest.mark.parametrize(
+    "loss_fn",
+    [
+        cross_entropy,
+        lambda outputs, targets: outputs,
+        lambda outputs, targets: 1.0,
+        lambda outputs, targets: outputs[:-1, 0],
+        lambda outputs, targets: torch.complex(outputs[:, 0], outputs[:, 0]),
+    ],
+)
+def test_a_loss_that_is_not_one_number_per_datapoint(loss_fn):
+    recorder = Recorder(None, (X, Y), loss_fn=loss_fn)
+    with pytest.raises(LossShapeError, match="for 40 datapoints; expected one real number each"):
+        recorder.record(0, nn.Linear(6, 3))
+    with pytest.raises(TruncatedStoreError):
+        _ = recorder.run
+
+
+def test_append_takes_losses_from_anywhere(tmp_path):
+    with Recorder(tmp_path / "run", metadata={"id": range(3)}, dtype="float64") as recorder:
+        recorder.append(0, [1.0, 2.0, np.nan], {"lr": 0.1})
+        recorder.append(5, np.array([1, 2, 3]))
+        with pytest.raises(StepsError, match="step 5 after step 5"):
+            recorder.append(5, [1.0, 2.0, 3.0])
+        with pytest.raises(LossShapeError, match="3 datapoints"):
+            recorder.append(6, [1.0, 2.0])
+        with pytest.raises(MetricError, match="'lr'"):
+            recorder.append(6, [1.0, 2.0, 3.0], {"lr": "high"})
+    run = open_run(tmp_path / "run")
+    np.testing.assert_array_equal(run.loss, [[1, 2, np.nan], [1, 2, 3]])
+    assert run.loss.dtype == np.float64
+
+
+def test_a_failing_training_keeps_what_was_recorded(tmp_path):
+    def crash(folder) -> None:
+        with Recorder(folder, (X, Y)) as recorder:
+            recorder.record(0, nn.Linear(6, 3))
+            raise RuntimeError("out of memory")
+
+    for name in ("run", "run.zip"):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            crash(tmp_path / name)
+        assert open_run(tmp_path / name).n_steps == 1
+
+
+def test_run_shows_what_was_recorded_so_far():
+    recorder = Recorder(None, (X, Y))
+    model = nn.Linear(6, 3)
+    recorder.record(0, model)
+    early = recorder.run
+    recorder.record(1, model)
+    assert (early.n_steps, recorder.run.n_steps) == (1, 2)
+    assert recorder.close().n_steps == 2
+    with pytest.raises(StoreExistsError, match="closed"):
+        recorder.record(2, model)
+
+
+def test_nothing_is_overwritten_unasked(tmp_path):
+    with Recorder(tmp_path / "run", (X, Y)) as recorder:
+        recorder.record(0, nn.Linear(6, 3))
+    for probe in ((X, Y), None):
+        with pytest.raises(StoreExistsError, match="overwrite=True"):
+            Recorder(tmp_path / "run", probe)
+    with Recorder(tmp_path / "run", (X, Y), overwrite=True) as recorder:
+        recorder.record(7, nn.Linear(6, 3))
+    assert open_run(tmp_path / "run").steps.tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"every": 0}, OptionError, "every=0"),
+        ({"batch_size": 0}, OptionError, "batch_size=0"),
+        ({"dtype": "int32"}, OptionError, "int32"),
+        ({"dtype": "floaty"}, OptionError, "floaty"),
+        ({"probe": X}, OptionError, "pair"),
+        ({"probe": (X, 3)}, LossShapeError, "one per datapoint"),
+        ({"probe": (X, X[:1])}, LossShapeError, "at least two"),
+        ({"probe": (X, Y), "metadata": {"a": [1, 2]}}, ProbeError, r"expected \(40,\)"),
+        ({"probe": (X, Y), "attrs": {"a": X}}, OptionError, "JSON"),
+    ],
+)
+def test_refuses_options(tmp_path, options, error, says):
+    with pytest.raises(error, match=says):
+        Recorder(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_recording_a_model_needs_a_probe():
+    with pytest.raises(OptionError, match="use append"):
+        Recorder().record(0, nn.Linear(2, 2))
+    with pytest.raises(TruncatedStoreError, match="nothing was recorded"):
+        _ = Recorder().run

@@ -1,0 +1,65 @@
+"""The recordings that ship with the package."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from rdmviz import list_examples, load_example
+from rdmviz.errors import ExampleNotFoundError
+
+
+def test_both_studies_ship():
+    assert list_examples() == ["grokking", "linear_network"]
+
+
+@pytest.mark.parametrize("name", ["grokking", "linear_network"])
+def test_opens_at_once_and_is_small(name):
+    load_example(name)  # imports and the file cache are warm from here
+    start = time.perf_counter()
+    run = load_example(name)
+    run.rows(0, run.n_steps)
+    assert time.perf_counter() - start < 1
+    assert run.finite_rows().all()
+    assert 1000 <= run.n_steps <= 2600
+    assert (np.diff(run.steps) == run.attrs["every"]).all()
+    assert (files("rdmviz") / "recordings" / f"{name}.rdmviz.zip").stat().st_size <= 3e6
+
+
+def test_grokking_recording_memorises_and_then_generalises():
+    run = load_example("grokking")
+    split = run.probe["split"].to_numpy()
+    assert [(split == half).sum() for half in ("train", "held-out")] == [300, 300]
+    total = (run.probe["a"] + run.probe["b"]) % run.attrs["modulus"]
+    np.testing.assert_array_equal(total, run.probe["target"])
+    test = run.metrics["test_accuracy"].to_numpy()
+    memorised = int(np.argmax(run.metrics["train_accuracy"].to_numpy() >= 0.999))
+    assert test[memorised] < 0.05
+    assert test[-1] > 0.95
+
+
+def test_grokking_recording_says_what_rounding_cost():
+    cost = load_example("grokking").attrs["rounding_error_window_64_linear"]
+    assert set(cost) == {"trace", "eigenvalue_1", "eigenvalue_8"}
+    assert max(cost.values()) < 1e-3
+
+
+def test_linear_network_recording_learns_in_the_order_of_its_half_times():
+    run = load_example("linear_network")
+    strengths = np.array(run.attrs["singular_values"])
+    for mode, strength in enumerate(strengths):
+        np.testing.assert_allclose(run.metrics[f"mode_{mode}"][-50:].mean(), strength, rtol=0.1)
+    assert (np.diff(run.attrs["half_times"]) > 0).all()
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(
+        ExampleNotFoundError, match=r"did you mean 'grokking'\? there are: grokking, linear_network"
+    ):
+        load_example("groking")
+    for odd in (None, 3, "../run"):
+        with pytest.raises(ExampleNotFoundError, match="there are"):
+            load_example(odd)

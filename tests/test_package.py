@@ -1,0 +1,79 @@
+"""What a stranger's first minute depends on: fast imports, a small core, a README that runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+import rdmviz
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "bqplot", "pandas", "sklearn", "xarray", "ipywidgets")
+
+
+def test_import_brings_nothing_heavy_and_is_fast():
+    script = (
+        "import sys, time; began = time.perf_counter(); import rdmviz; took = time.perf_counter() - began;"
+        f"print(took, *[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    best = 1.0
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        took, *loaded = done.stdout.split()
+        assert loaded == []
+        best = min(best, float(took))
+    assert best < 0.3
+
+
+def test_looking_at_a_run_does_not_import_torch():
+    script = (
+        "import sys, rdmviz; run = rdmviz.load_example('linear_network'); rdmviz.explore(run); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)
+
+
+def test_every_public_name_is_there_and_an_unknown_one_is_named():
+    for name in rdmviz.__all__:
+        assert getattr(rdmviz, name) is not None
+    assert set(rdmviz.__all__) <= set(dir(rdmviz))
+    with pytest.raises(AttributeError, match="explor'.*explore"):
+        rdmviz.explor  # noqa: B018
+
+
+def test_the_readme_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(first, names)
+    names["run"] = rdmviz.load_example("grokking")
+    exec(second, names)
+    assert rdmviz.open_run("xor.rdmviz").n_steps == 1000
+
+
+def test_the_core_without_extras_opens_and_explores_a_run(tmp_path):
+    venv.create(tmp_path / "core", with_pip=True)
+    python = tmp_path / "core" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", ROOT]
+    subprocess.run(install, check=True)
+    script = """
+import importlib.util as find, rdmviz
+assert not [name for name in ("torch", "jupyterlab", "sklearn", "pyarrow") if find.find_spec(name)]
+run = rdmviz.load_example("grokking")
+explorer = rdmviz.explore(run)
+explorer.state.step = int(run.steps[500])
+assert len(explorer.frames.pack(500, 500)) == explorer.scene.layout["nbytes"]
+rdmviz.analyze(run)
+try:
+    rdmviz.Recorder
+except rdmviz.errors.MissingExtraError as error:
+    assert 'pip install "rdmviz[torch]"' in str(error)
+else:
+    raise AssertionError("a missing extra must be named")
+"""
+    subprocess.run([python, "-c", "import rdmviz.errors\n" + script], cwd=tmp_path, check=True)

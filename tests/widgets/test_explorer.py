@@ -1,0 +1,141 @@
+"""The explorer through the null frontend: what the browser would be sent, and what its messages do."""
+
+from __future__ import annotations
+
+
+import ipywidgets
+import numpy as np
+import pytest
+
+import rdmviz
+from rdmviz.errors import OptionError
+from rdmviz.widgets.curves import BASELINES, SPECTRAL
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def make_run(rows=300, n=20, **options):
+    rng = np.random.default_rng(0)
+    loss = 2 + np.cumsum(0.1 * rng.standard_normal((rows, n)), axis=0)
+    options.setdefault("probe", {"kind": ["seen", "unseen"] * (n // 2)})
+    return rdmviz.TrainingRun.from_arrays(loss, steps=10 * np.arange(rows), name="a run", **options)
+
+
+def test_moving_the_state_moves_the_browser_and_back():
+    explorer = rdmviz.explore(make_run())
+    explorer.state.step = 1500
+    assert explorer.scene.index == 150
+    explorer.scene.index = 160
+    assert explorer.state.step == 1600
+
+
+def test_frames_are_answered_for_their_epoch(monkeypatch):
+    explorer = rdmviz.explore(make_run())
+    sent = []
+    monkeypatch.setattr(explorer.scene, "send", lambda content, buffers: sent.append((content, buffers)))
+    explorer.scene._handle_custom_msg({"kind": "frames", "first": 100, "last": 103, "epoch": 1}, [])
+    ((content, [packed]),) = sent
+    assert content == {"kind": "frames", "epoch": explorer.scene.epoch, "first": 100}
+    assert len(packed) == 4 * explorer.scene.layout["nbytes"]
+
+    epoch = explorer.scene.epoch
+    explorer.state.window = 32
+    assert explorer.scene.epoch > epoch
+    assert explorer.scene.first == 31
+    explorer.scene._handle_custom_msg({"kind": "frames", "first": -5, "last": 10**9}, [])
+    assert sent[-1][0]["first"] == 0
+    explorer.scene._handle_custom_msg({"kind": "something else"}, [])
+    assert len(sent) == 2
+
+
+def test_window_and_detrending_redraw_the_curves():
+    explorer = rdmviz.explore(make_run())
+    figure = explorer.curves._panels[0].figure
+    before = np.array(figure.marks[0].y)
+    explorer.state.detrend = "quadratic"
+    after = np.array(figure.marks[0].y)
+    assert not np.array_equal(before, after, equal_nan=True)
+    explorer.controls.window.value = 32
+    assert explorer.state.window == 32
+    assert np.isfinite(figure.marks[0].y).sum() == 300 - 31
+
+
+def test_the_plain_baselines_are_one_click_away():
+    explorer = rdmviz.explore(make_run())
+    assert explorer.curves.signals == SPECTRAL
+    explorer.curves.family.value = "Plain baselines"
+    assert explorer.curves.signals == BASELINES
+    assert explorer.curves.cursor.titles[0].startswith("Variance of the mean loss")
+    assert "Uncalibrated" in explorer.curves.caption.value
+
+
+@pytest.mark.parametrize("names", [["accuracy"], ["accuracy", "mean_loss", "norm"]])
+def test_recorded_metrics_are_drawn_as_recorded(names):
+    run = make_run(metrics={name: np.arange(300.0) for name in names})
+    explorer = rdmviz.explore(run)
+    explorer.curves.family.value = "Metrics"
+    drawn = [np.array(panel.figure.marks[0].y) for panel in explorer.curves._panels]
+    np.testing.assert_array_equal(drawn[0], np.arange(300.0))
+    assert np.array_equal(drawn[1], np.arange(300.0)) == (len(names) > 1)
+
+
+def test_a_datapoint_pointed_at_is_described():
+    explorer = rdmviz.explore(make_run())
+    explorer.scene.hovered = [3]
+    (card,) = explorer.scene.cards
+    assert ["datapoint", "3"] in card
+    assert ["kind", "unseen"] in card
+    explorer.scene.hovered = []
+    explorer.scene.selection = list(range(12))
+    assert (len(explorer.scene.cards), explorer.scene.more_cards) == (8, 4)
+    loss_before = dict(explorer.scene.cards[0])["loss here"]
+    explorer.state.step = 1000
+    assert dict(explorer.scene.cards[0])["loss here"] != loss_before
+
+
+def test_texts_of_a_run_never_become_html():
+    n = 20
+    run = make_run(probe={SCRIPT: [SCRIPT] * (n // 2) + ["x"] * (n // 2)})
+    run = rdmviz.TrainingRun.from_arrays(
+        run.loss.values, probe={SCRIPT: run.probe[SCRIPT].values}, name=SCRIPT
+    )
+    explorer = rdmviz.explore(run)
+    explorer.scene.selection = [0]
+    shown = [w.value for w in _descendants(explorer) if isinstance(w, ipywidgets.HTML)]
+    assert shown
+    assert not any("<script" in text or "<img" in text for text in shown)
+    assert [SCRIPT, SCRIPT] in explorer.scene.cards[0]  # set as text in the browser, tested there
+
+
+def test_losses_that_are_not_numbers_leave_gaps_and_words():
+    loss = np.random.default_rng(0).random((300, 6))
+    loss[200, 2] = np.nan
+    explorer = rdmviz.explore(rdmviz.TrainingRun.from_arrays(loss))
+    y = np.array(explorer.curves._panels[1].figure.marks[0].y)
+    assert np.isnan(y[200:264]).all()
+    assert np.isfinite(y[264:]).all()
+    assert "first at step 200" in explorer.curves.caption.value
+
+
+@pytest.mark.parametrize("loss", [np.ones((80, 4)), np.zeros((80, 4))])
+def test_a_run_in_which_nothing_moves_can_be_opened(loss):
+    explorer = rdmviz.explore(rdmviz.TrainingRun.from_arrays(loss))
+    assert explorer.scene.notes["2"].startswith("Nothing fluctuates")
+
+
+def test_what_is_not_a_run_is_refused_with_the_way_out():
+    with pytest.raises(OptionError, match="open_run"):
+        rdmviz.explore("a/path")
+
+
+def test_explorers_that_share_a_state_stay_in_step():
+    first = rdmviz.explore(make_run())
+    second = rdmviz.widgets.Explorer(first.state)
+    second.scene.index = 77
+    assert first.scene.index == 77
+
+
+def _descendants(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from _descendants(child)

@@ -1,0 +1,110 @@
+"""Packed frames say what eigenmodes says, and the same whatever was asked before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rdmviz
+from rdmviz.analysis import ModePath
+from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown
+
+
+def make_run(rows=120, n=30, seed=0):
+    rng = np.random.default_rng(seed)
+    wave = np.cumsum(rng.standard_normal((rows, 2)), axis=0) @ rng.standard_normal((2, n))
+    return rdmviz.TrainingRun.from_arrays(50 + wave + 0.1 * rng.standard_normal((rows, n)))
+
+
+def make_source(run, window=20):
+    shown = choose_shown(run.n_samples)
+    return FrameSource(ModePath(run, window=window), shown, choose_members(shown, None))
+
+
+def unpack(source, index):
+    return np.frombuffer(source.pack(index, index), source.layout.dtype)[0]
+
+
+def test_a_frame_holds_the_modes_the_matrix_and_the_spectrum():
+    run = make_run()
+    source = make_source(run)
+    frame = unpack(source, 70)
+    rows = run.rows(51, 71)
+    covariance = np.cov(rows.T)
+    values = np.linalg.eigvalsh(covariance)[::-1]
+    modes = rdmviz.eigenmodes(run, int(run.steps[70]), window=20, modes=2)
+
+    state, trace, ratio, *ends, scale = frame["header"]
+    assert state == FrameState.SHOWN
+    assert trace == pytest.approx(np.trace(covariance), rel=1e-6)
+    assert ratio == pytest.approx(np.trace(covariance) ** 2 / (covariance**2).sum(), rel=1e-6)
+    np.testing.assert_allclose(frame["eigenvalues"][:5], values[:5], rtol=1e-5)
+
+    low, high = np.array(ends).reshape(2, 2).T
+    where = low + frame["positions"].reshape(-1, 2) / 65535 * (high - low)
+    expected = np.sqrt(values[:2, None]) * modes["eigenvector"].values
+    for axis, wanted in zip(where.T, expected, strict=True):
+        np.testing.assert_allclose(axis * np.sign(axis @ wanted), wanted, atol=1e-4 * np.abs(wanted).max())
+
+    order = frame["order"]
+    assert sorted(order) == list(range(30))
+    drawn = np.zeros((30, 30))
+    drawn[np.tril_indices(30)] = (frame["matrix"] - 127.5) / 127.5
+    reordered = covariance[np.ix_(order, order)]
+    assert scale == pytest.approx(np.abs(covariance).max(), rel=1e-6)
+    expected = np.tril(np.sign(reordered) * np.sqrt(np.abs(reordered) / scale))
+    np.testing.assert_allclose(drawn, expected, atol=1 / 127)
+
+
+def test_a_logarithmic_map_keeps_signs_and_spreads_decades():
+    run = make_run()
+    shown = choose_shown(30)
+    source = FrameSource(ModePath(run, window=20), shown, choose_members(shown, None), map_scale="log")
+    frame = unpack(source, 70)
+    low, high = np.array(frame["header"][3:7]).reshape(2, 2).T
+    where = (low + frame["positions"].reshape(-1, 2) / 65535 * (high - low))[:, 0]
+    loading = source.path.at(70).vectors[0]
+    expected = np.sign(loading) * (6 + np.log10(np.abs(loading) / np.abs(loading).max()))
+    np.testing.assert_allclose(where, expected, atol=2e-3)
+
+
+def test_frames_do_not_depend_on_the_path_to_them():
+    run = make_run()
+    forward, jumping = make_source(run), make_source(run)
+    straight = [forward.pack(i, i) for i in range(120)]
+    for index in np.random.default_rng(1).permutation(120):
+        assert jumping.pack(int(index), int(index)) == straight[index]
+
+
+def test_frames_without_a_picture_say_why():
+    loss = np.random.default_rng(0).random((200, 8))
+    loss[60:100] = 0.5
+    loss[150, 3] = np.nan
+    source = make_source(rdmviz.TrainingRun.from_arrays(loss))
+    states = [int(unpack(source, index)["header"][0]) for index in (5, 40, 85, 149, 155, 170)]
+    assert states == [
+        FrameState.NO_WINDOW,
+        FrameState.SHOWN,
+        FrameState.FLAT,
+        FrameState.SHOWN,
+        FrameState.NON_FINITE,
+        FrameState.SHOWN,
+    ]
+
+
+def test_a_run_of_two_datapoints_has_frames():
+    source = make_source(make_run(n=2))
+    assert unpack(source, 100)["header"][0] == FrameState.SHOWN
+
+
+def test_the_map_is_thinned_and_the_matrix_shows_every_class():
+    shown = choose_shown(200_000)
+    assert len(shown) == 20_000
+    assert shown[0] == 0
+    assert shown[-1] == 199_999
+    classes = np.zeros(200_000, int)
+    classes[::1000] = 1
+    members = choose_members(shown, classes)
+    assert len(members) == len(set(members)) == 96
+    assert np.bincount(classes[shown[members]]).min() >= 20
+    assert len(choose_members(np.arange(50), None)) == 50
