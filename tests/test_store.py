@@ -83,7 +83,7 @@ def test_a_zip_is_read_by_url_but_written_locally(tmp_path):
     run = a_run()
     run.save(tmp_path / "run.zip")
     url = f"memory://{tmp_path.name}/run.zip"
-    with pytest.raises(OptionError, match="local .zip"):
+    with pytest.raises(OptionError, match=r"local \.zip"):
         run.save(url)
     fsspec.filesystem("memory").pipe_file(url, (tmp_path / "run.zip").read_bytes())
     assert_same(open_run(url), run)

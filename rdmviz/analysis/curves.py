@@ -60,19 +60,20 @@ def analyze(
     window
         Rows per window. The value at a step uses that row and the ``window - 1`` recorded before it.
     detrend
-        Polynomial removed in each window: ``"none"`` (second moment, not centred), ``"constant"``, ``"linear"`` or
-        ``"quadratic"``. Linear is for warnings: it keeps the fluctuations and drops the drift.
+        Polynomial removed in each window: ``"none"`` (second moment, not centred), ``"constant"``,
+        ``"linear"`` or ``"quadratic"``. Linear is for warnings: it keeps fluctuations and drops the drift.
     stride
         Every `stride`-th recorded step is kept.
     shc
-        Spectral heat capacity: ``"variance"`` of all n eigenvalues (``Tr C²/n - (Tr C/n)²``), ``"capacity"`` of
-        entanglement (``sum p ln² p - (sum p ln p)²``), or ``"total"``, the variance of the summed loss (``1'C1``).
+        Spectral heat capacity: ``"variance"`` of all n eigenvalues (``Tr C²/n - (Tr C/n)²``), ``"capacity"``
+        of entanglement (``sum p ln² p - (sum p ln p)²``), or ``"total"``, the variance of the summed loss
+        (``1'C1``).
 
     Returns
     -------
     Dataset on ``step``:
-        ``trace``, ``participation_ratio``, ``participation_ratio_unbiased`` (partial correction: training steps are
-        not independent), ``spectral_heat_capacity``, ``top_eigenvalue``; baselines ``mean_loss``,
+        ``trace``, ``participation_ratio``, ``participation_ratio_unbiased`` (partial correction: training
+        steps are not independent), ``spectral_heat_capacity``, ``top_eigenvalue``; baselines ``mean_loss``,
         ``mean_loss_variance`` (ddof 1), ``mean_loss_autocorrelation`` (lag 1 row), ``mean_loss_slope``.
         NaN before the first full window and where a window holds a NaN or infinite loss; the attribute
         ``silent_steps`` then lists the steps with such losses. Where nothing moves the trace is 0 and ratios
@@ -95,7 +96,7 @@ def analyze(
     if shc not in observables.HEAT_CAPACITIES:
         choices = ", ".join(map(repr, observables.HEAT_CAPACITIES))
         raise OptionError(f"shc={shc!r} is unknown; choose one of {choices}")
-    if not isinstance(stride, Integral) or stride < 1:
+    if not _is_whole(stride) or stride < 1:
         raise OptionError(f"stride={stride!r}: expected a whole number of recorded rows, 1 or more")
     gram = gram_of(run, window)
     traces = window_traces(gram, window, detrend, run.rows)
@@ -149,6 +150,10 @@ def analyze(
     return xr.Dataset(variables, coords={"step": ("step", steps[kept])}, attrs=attrs)
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _heat_capacity(gram: BandedGram, traces: WindowTraces, shc: str) -> Floats:
     if shc == "variance":
         return observables.heat_capacity_variance(traces.trace, traces.square, gram.n_samples)
@@ -181,7 +186,7 @@ def _silence(finite: NDArray[np.bool_], steps: NDArray[np.int64], window: int) -
     return {
         "silent_steps": bad.tolist(),
         "silent": (
-            f"{len(bad)} recorded rows hold NaN or infinite losses, first at step {bad[0]}, last at step {bad[-1]}; "
-            f"windows that hold one are NaN, and the curves {until}"
+            f"{len(bad)} recorded rows hold NaN or infinite losses, first at step {bad[0]}, last at step "
+            f"{bad[-1]}; windows that hold one are NaN, and the curves {until}"
         ),
     }

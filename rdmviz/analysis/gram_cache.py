@@ -19,16 +19,17 @@ _lock = threading.Lock()
 
 
 def gram_of(run: TrainingRun, window: int) -> BandedGram:
-    """Banded Gram that serves windows of up to `window` rows at least.
+    """Return a banded Gram that serves windows of ``window + 1`` rows: a window and the one before it.
 
-    The first call makes one for windows of up to 64 rows, or of `window` rounded up to 16. A call for a longer
-    window makes one twice as long as the one before at least, so that trying windows reads the losses a few
-    times, not each time. All other calls find it ready.
+    The first call makes one for 64 rows, or for as many as asked rounded up to 16. A call for a longer window
+    makes one twice as long as the one before at least, so that trying windows reads the losses a few times,
+    not each time. All other calls find it ready.
     """
     with _lock:
         gram = _grams.get(run)
-        if gram is None or window > gram.max_window:
-            reach = max(_SHORTEST, -(-window // _GRAIN) * _GRAIN)
+        needed = min(window + 1, run.n_steps)
+        if gram is None or needed > gram.max_window:
+            reach = max(_SHORTEST, -(-needed // _GRAIN) * _GRAIN)
             if gram is not None:
                 reach = max(reach, 2 * gram.max_window)
             gram = banded_gram(run.rows, reach, shape=(run.n_steps, run.n_samples))

@@ -12,7 +12,7 @@ from rdmviz.analysis.path import ModeFrame
 from rdmviz.compute.rdm.clusters import Scale, cluster, embedding, seriation
 from rdmviz.compute.rdm.detrending import Detrend
 from rdmviz.compute.rdm.modes import fitted_displacement, window_modes
-from rdmviz.compute.rdm.windows import read_window
+from rdmviz.compute.rdm.rows import read_window
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
@@ -29,10 +29,10 @@ def groups(
     count: int | None = None,
     scale: Scale = "linear",
 ) -> xr.Dataset:
-    """Groups of datapoints whose losses fluctuate together in the window that ends at a step.
+    """Find groups of datapoints whose losses fluctuate together in the window that ends at a step.
 
-    Ward clusters of the datapoints at coordinates ``sqrt(lambda_k) v_k[i]``, so that distances are those of loss
-    fluctuations.
+    Ward clusters of the datapoints at coordinates ``sqrt(lambda_k) v_k[i]``, so that distances are those of
+    loss fluctuations.
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ def groups(
     Returns
     -------
     Dataset with
-        ``group(sample)`` from 0, by falling mass; ``size(group)``; ``mass(group)``, the share of the variance in
-        the leading modes (sums to 1); ``mean_loss(group)`` at the step; ``drift(group)``, the mean displacement of its
-        losses across the window (fitted line, last minus first); ``strongest(group, rank)``, the datapoints with the largest share, -1 where
-        the group has fewer.
+        ``group(sample)`` from 0, by falling mass; ``size(group)``; ``mass(group)``, the share of the variance
+        in the leading modes (sums to 1); ``mean_loss(group)`` at the step; ``drift(group)``, the mean
+        displacement of its losses across the window (fitted line, last minus first);
+        ``strongest(group, rank)``, the datapoints with the largest share, -1 where the group has fewer.
 
     Raises
     ------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def eigenmodes(
     run: TrainingRun, step: int, window: int = 64, detrend: Detrend = "constant", modes: int = 8
 ) -> xr.Dataset:
-    """Collective modes of the datapoints in the trailing window that ends at a step.
+    """Find the collective modes of the datapoints in the trailing window that ends at a step.
 
     Parameters
     ----------
@@ -26,7 +26,8 @@ def eigenmodes(
     step
         A recorded training step, with at least ``window - 1`` recorded before it.
     window, detrend
-        Rows per window, and what is removed in each. ``"constant"`` keeps the drift: there it *is* the reorganisation.
+        Rows per window, and what is removed in each. ``"constant"`` keeps the drift: there it *is* the
+        reorganisation.
     modes
         At most so many modes; those that are zero within rounding are left out.
 
@@ -34,8 +35,9 @@ def eigenmodes(
     -------
     Dataset with
         ``eigenvalue(mode)`` in loss², ``eigenvector(mode, sample)`` of unit norm, oriented so that the side
-        with more mass is positive, ``drift(mode)``, the displacement of the losses along the vector across the
-        window in units of loss (negative: the positive side fell), and ``explained(mode)``, its share of the trace.
+        with more mass is positive, ``drift(mode)``, the displacement of the losses along the vector across
+        the window in units of loss (negative: the positive side fell), and ``explained(mode)``, its share of
+        the trace.
 
     Raises
     ------
@@ -72,10 +74,7 @@ def eigenmodes(
                 {"long_name": "Share of the total variance", "units": "1"},
             ),
         },
-        coords={
-            "mode": np.arange(kept),
-            **{"sample": run.loss["sample"] for _ in [0] if "sample" in run.loss.coords},
-        },
+        coords={"mode": np.arange(kept)},
         attrs={
             "run": run.name,
             "step": int(run.steps[index]),

@@ -129,8 +129,8 @@ class ModePath:
     def groups_at(self, index: int) -> NDArray[np.int64]:
         """Group of each datapoint at row `index`, ``(n,)``, with labels that stay along the run.
 
-        Ward clusters of the datapoints at ``sqrt(lambda_k) v_k`` of up to four leading modes; their number is the one
-        of 2 to 6 with the best mean silhouette. Raises as :meth:`at` does.
+        Ward clusters of the datapoints at ``sqrt(lambda_k) v_k`` of up to four leading modes; their number is
+        the one of 2 to 6 with the best mean silhouette. Raises as :meth:`at` does.
         """
         raw = self._cluster(self._solve(index))
         with self._lock:
@@ -146,7 +146,7 @@ class ModePath:
     def _sign_chain(self) -> SignChain:
         if self._chain is None:
             rows = self.run.rows
-            gram = gram_of(self.run, min(self.window + 1, self.run.n_steps))
+            gram = gram_of(self.run, self.window)
             traces = window_traces(gram, self.window, self.detrend, rows)
             self._chain = SignChain(gram, traces, rows, self.modes, lambda row: self._solve(row).left)
         return self._chain

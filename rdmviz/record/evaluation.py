@@ -29,11 +29,13 @@ def unchanged(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
-    # Weights cast by autocast under no_grad would be cached without their gradient and starve the training.
+    # Older torch caches weights cast by autocast under no_grad without their gradient, and the training
+    # step that follows would not move them (pytorch/pytorch issue 112583).
     cached = torch.is_autocast_cache_enabled()
     torch.set_autocast_cache_enabled(False)
     try:
         with torch.random.fork_rng(devices=list(devices)), torch.no_grad():
+            model.eval()
             yield
     finally:
         torch.set_autocast_cache_enabled(cached)

@@ -44,7 +44,7 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
     nothing = np.empty(0, np.uint8)
     if name == "group":
         labels = tuple(f"{k + 1}" for k in range(groups))
-        return Coloring("group", "categorical", "group at this step", labels, nothing)
+        return Coloring("group", "categorical", "group", labels, nothing)
     if name == "loss":
         low, high, log = loss_range
         ends = tuple(format_number(10.0**end if log else end) for end in (low, high))

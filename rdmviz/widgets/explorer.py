@@ -162,11 +162,10 @@ class Explorer(ipywidgets.VBox):
         if content.get("kind") != "frames":
             return
         with self._lock:
-            last_row = self.state.run.n_steps - 1
-            first = min(max(int(content["first"]), 0), last_row)
-            last = min(max(int(content["last"]), first), first + _MOST_FRAMES_ASKED - 1, last_row)
-            packed = self.frames.pack(first, last)
-            reply = {"kind": "frames", "epoch": self.scene.epoch, "first": first}
+            count = self.state.run.n_steps
+            rows = [int(row) for row in content["rows"][:_MOST_FRAMES_ASKED] if 0 <= int(row) < count]
+            packed = self.frames.pack(rows)
+            reply = {"kind": "frames", "epoch": self.scene.epoch, "rows": rows}
         self.scene.send(reply, [packed])
 
     def _from_browser(self, change: Any) -> None:

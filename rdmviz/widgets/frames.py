@@ -6,6 +6,7 @@ A frame is a few kilobytes, so a browser holds hundreds and scrubs through them 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -21,7 +22,7 @@ LARGEST_MATRIX: Final = 96
 MOST_EIGENVALUES: Final = 24
 LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle of a logarithmic axis
 _CACHE_BYTES: Final = 32_000_000
-_ORDER_STRIDE_SHARE: Final = 4  # the matrix keeps its order for a quarter of a window, so that blocks do not flicker
+_STEADY_SHARE: Final = 4  # groups and the matrix's order hold for a quarter of a window, so that nothing flickers
 
 
 class FrameState(IntEnum):
@@ -108,11 +109,11 @@ class FrameSource:
         self.loss_range = loss_range(path)
         self._lower = np.tril_indices(len(members))
         self._packed: OrderedDict[int, bytes] = OrderedDict()
-        self._orders: dict[int, NDArray[np.intp]] = {}
+        self._decided: dict[int, tuple[NDArray[np.uint8], NDArray[np.intp]]] = {}
 
-    def pack(self, first: int, last: int) -> bytes:
-        """Frames of the rows ``first`` to ``last``, both included, one after the other."""
-        return b"".join(self._frame(index) for index in range(first, last + 1))
+    def pack(self, rows: Iterable[int]) -> bytes:
+        """Frames of the rows, one after the other."""
+        return b"".join(self._frame(row) for row in rows)
 
     def _frame(self, index: int) -> bytes:
         if index in self._packed:
@@ -139,7 +140,7 @@ class FrameSource:
             out["header"][0] = FrameState.NON_FINITE
             return out
         positions, ends = _positions(frame, self.shown, self.map_scale)
-        order = self._order(index)
+        group, order = self._blocks(index)
         rows = frame.fluctuations[:, self.shown[order]]
         covariance = rows.T @ rows / frame.nu
         scale = float(np.abs(covariance).max()) or 1.0
@@ -150,22 +151,30 @@ class FrameSource:
         out["eigenvalues"][: len(top)] = top
         out["order"] = order
         out["positions"] = positions.ravel()
-        out["group"] = self.path.groups_at(index)[self.shown]
+        out["group"] = group
         out["matrix"] = np.rint(127.5 + 127.5 * signed_root)[self._lower]
         return out
 
-    def _order(self, index: int) -> NDArray[np.intp]:
-        """Places of the matrix's datapoints in order, decided at the last row of a fixed grid: free of the path here."""
-        stride = max(1, self.path.window // _ORDER_STRIDE_SHARE)
-        keyframe = self.path.first + (index - self.path.first) // stride * stride
-        if keyframe not in self._orders:
+    @property
+    def steady_rows(self) -> int:
+        """Rows for which groups and the order of the matrix stay the same."""
+        return max(1, self.path.window // _STEADY_SHARE)
+
+    def _blocks(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+        """Groups of the shown datapoints, and the places of the matrix's datapoints in order.
+
+        Both are decided at the last row of a fixed grid, so they do not depend on the path to this row.
+        """
+        keyframe = self.path.first + (index - self.path.first) // self.steady_rows * self.steady_rows
+        if keyframe not in self._decided:
             try:
                 labels = self.path.groups_at(keyframe)
                 ordered = ordering(self.path.at(keyframe), self.shown[self.members], labels)
-                self._orders[keyframe] = np.searchsorted(self.shown, ordered)
+                decided = labels[self.shown].astype(np.uint8), np.searchsorted(self.shown, ordered)
             except (FlatWindowError, NonFiniteLossError):
-                self._orders[keyframe] = self.members
-        return self._orders[keyframe]
+                decided = np.zeros(len(self.shown), np.uint8), self.members
+            self._decided[keyframe] = decided
+        return self._decided[keyframe]
 
     def _loss_codes(self, index: int) -> NDArray[np.uint8]:
         low, high, log = self.loss_range

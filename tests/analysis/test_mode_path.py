@@ -1,3 +1,4 @@
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -59,12 +60,12 @@ def test_pictures_never_flip_along_the_run():
     path = ModePath(_run(), window=32, modes=4)
     frames = [path.at(i) for i in range(31, T)]
     overlaps = np.array(
-        [np.abs(a.vectors @ b.vectors.T).argmax(axis=1) for a, b in zip(frames, frames[1:], strict=False)]
+        [np.abs(a.vectors @ b.vectors.T).argmax(axis=1) for a, b in itertools.pairwise(frames)]
     )
     signed = np.array(
         [
             (a.vectors @ b.vectors[best[:, None], :][:, 0, :].T).diagonal()
-            for (a, b), best in zip(zip(frames, frames[1:], strict=False), overlaps, strict=True)
+            for (a, b), best in zip(itertools.pairwise(frames), overlaps, strict=True)
         ]
     )
     strong = np.abs(signed) > 0.8
@@ -128,7 +129,7 @@ def test_groups_are_the_ones_that_were_planted_and_keep_their_labels():
     at_middles = [path.groups_at(i) for i in (80, 140, 200)]
     for labels in at_middles:
         for group in range(3):
-            assert len(set(labels[TRUTH == group].tolist())) == 1
+            assert len(set(labels[group == TRUTH].tolist())) == 1
     labels = np.array([path.groups_at(i) for i in range(80, 200)])
     changed = (labels[1:] != labels[:-1]).any(axis=1)
     assert changed.mean() < 0.1

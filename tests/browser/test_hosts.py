@@ -12,21 +12,20 @@ from conftest import EXPLORE, agree, wait_drawn
 from rdmviz.demo import serve
 
 MOST_SECONDS_TO_DRAW = 5
-# The kernel has said idle, and since then the page has drawn: both clocks run in the page.
-IDLE_TO_DRAWN = """() => {
-    const stage = document.querySelector('.rdmviz-stage[data-step]');
-    return stage ? performance.now() : null;
-}"""
+
+def open_classic(page, server, name):
+    page.goto(server.url(f"notebooks/{name}"))
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_selector(".jp-NotebookKernelStatus, .jp-NotebookKernelLogo", state="attached", timeout=60_000)
 
 
 def test_notebook_7(server, watched):
     page = watched.page
-    name = server.write_notebook("classic.ipynb", EXPLORE)
-    page.goto(server.url(f"notebooks/{name}"))
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    page.wait_for_selector(
-        ".jp-NotebookKernelStatus, .jp-NotebookKernelLogo", state="attached", timeout=60_000
-    )
+    # Notebook 7.6 raises an error of its own on every page; what it does without rdmviz is not counted.
+    open_classic(page, server, server.write_notebook("empty.ipynb", "1 + 1"))
+    page.wait_for_timeout(3000)
+    own = set(watched.errors)
+    open_classic(page, server, server.write_notebook("classic.ipynb", EXPLORE))
     page.locator(".jp-Cell .cm-content").first.click()
     page.keyboard.press("Control+Enter")
     wait_drawn(page, seconds=60)
@@ -34,6 +33,7 @@ def test_notebook_7(server, watched):
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     agree(page)
+    watched.errors = [error for error in watched.errors if error not in own]
     watched.assert_clean()
 
 

@@ -1,9 +1,12 @@
+import itertools
+
 import numpy as np
 import pytest
 from oracles import DETRENDS, reader, traces
 
 from rdmviz.compute.errors import LossShapeError, WindowError
 from rdmviz.compute.rdm import gram as gram_module
+from rdmviz.compute.rdm import rows as rows_module
 from rdmviz.compute.rdm.gram import banded_gram
 from rdmviz.compute.rdm.windows import window_traces
 
@@ -50,13 +53,13 @@ def test_rows_are_read_in_order_and_only_once(monkeypatch):
     assert len(asked) > 2
     assert asked[0][0] == 0
     assert asked[-1][1] == len(LOSSES)
-    assert all(one[1] == two[0] for one, two in zip(asked, asked[1:], strict=False))
+    assert all(one[1] == two[0] for one, two in itertools.pairwise(asked))
     np.testing.assert_allclose(gram.segments, banded_gram(LOSSES, 20).segments, rtol=1e-13)
 
 
 def test_slabs_of_datapoints_add_up(monkeypatch):
     whole = banded_gram(LOSSES, 20)
-    monkeypatch.setattr(gram_module, "_SLAB_BYTES", 8 * 39 * 5)
+    monkeypatch.setattr(rows_module, "SLAB_BYTES", 8 * 39 * 5)
     slabs = banded_gram(LOSSES, 20)
     np.testing.assert_allclose(slabs.segments, whole.segments, rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(slabs.row_sums, whole.row_sums, rtol=1e-13)

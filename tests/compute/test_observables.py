@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from oracles import reader
 
-from rdmviz.compute.errors import ComputeError
 from rdmviz.compute.rdm import observables as obs
 from rdmviz.compute.rdm.gram import banded_gram
 from rdmviz.compute.rdm.windows import window_spectra, window_traces
@@ -95,9 +94,3 @@ def test_heat_capacities_from_traces_and_from_spectra_agree():
     np.testing.assert_allclose(
         obs.heat_capacity_variance(found.trace, found.square, 12)[19:], spectra.var(axis=1), rtol=1e-10
     )
-
-
-def test_unknown_heat_capacity_names_the_choices():
-    with pytest.raises(ComputeError, match="'variance', 'capacity', 'total'"):
-        obs.check_heat_capacity("specific")
-    assert obs.check_heat_capacity("total") == "total"

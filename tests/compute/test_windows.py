@@ -4,7 +4,8 @@ from oracles import DETRENDS, reader, traces
 
 from rdmviz.compute.errors import DetrendError, NonFiniteLossError, WindowError
 from rdmviz.compute.rdm.gram import banded_gram
-from rdmviz.compute.rdm.windows import full_windows, read_window, window_spectra, window_traces
+from rdmviz.compute.rdm.rows import read_window
+from rdmviz.compute.rdm.windows import full_windows, window_spectra, window_traces
 
 RNG = np.random.default_rng(11)
 T = 210

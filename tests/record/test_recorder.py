@@ -76,6 +76,19 @@ def test_recording_changes_nothing(autocast):
     assert_identical(recorded, train(None, autocast))
 
 
+def test_autocast_caches_no_weights_while_the_probe_is_evaluated():
+    seen = []
+
+    def loss_fn(outputs, targets):
+        seen.append(torch.is_autocast_cache_enabled())
+        return per_sample_cross_entropy(outputs, targets)
+
+    assert torch.is_autocast_cache_enabled()
+    Recorder(None, (X, Y), loss_fn=loss_fn).record(0, nn.Linear(6, 3))
+    assert seen == [False]
+    assert torch.is_autocast_cache_enabled()
+
+
 def test_a_probe_that_raises_changes_nothing_either():
     def failing(outputs, targets):
         raise RuntimeError("no loss today")

@@ -69,7 +69,12 @@ def test_random_start_of_other_seeds(seed):
 @pytest.mark.training
 @pytest.mark.parametrize("mode", [0, 1, 2])
 def test_top_eigenvector_at_a_rise_is_the_squared_mode(random_run, mode):
-    """Centred on its rise the 2RDM is led by the items that the mode tells apart."""
+    """Centred on its rise the 2RDM is led by the items that the mode tells apart.
+
+    Modes 0 and 1 hold for every seed and window tried. Mode 2 is marginal: over seeds 0-3 its cosine is
+    0.951, 0.935, 0.888, 0.965 with 32 rows and 0.87-0.93 with 64, which reach into the rise of its
+    neighbours. This test holds the shipped seed, with 32 rows.
+    """
     middle = int(np.searchsorted(random_run.steps, measured_half_times(random_run)[mode]))
     rows = random_run.rows(middle - WINDOW // 2, middle + WINDOW // 2)
     _, vectors = np.linalg.eigh(np.cov(rows.T.astype(np.float64)))

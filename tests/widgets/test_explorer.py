@@ -33,17 +33,17 @@ def test_frames_are_answered_for_their_epoch(monkeypatch):
     explorer = rdmviz.explore(make_run())
     sent = []
     monkeypatch.setattr(explorer.scene, "send", lambda content, buffers: sent.append((content, buffers)))
-    explorer.scene._handle_custom_msg({"kind": "frames", "first": 100, "last": 103, "epoch": 1}, [])
+    explorer.scene._handle_custom_msg({"kind": "frames", "rows": [100, 101, 200, 103], "epoch": 1}, [])
     ((content, [packed]),) = sent
-    assert content == {"kind": "frames", "epoch": explorer.scene.epoch, "first": 100}
+    assert content == {"kind": "frames", "epoch": explorer.scene.epoch, "rows": [100, 101, 200, 103]}
     assert len(packed) == 4 * explorer.scene.layout["nbytes"]
 
     epoch = explorer.scene.epoch
     explorer.state.window = 32
     assert explorer.scene.epoch > epoch
     assert explorer.scene.first == 31
-    explorer.scene._handle_custom_msg({"kind": "frames", "first": -5, "last": 10**9}, [])
-    assert sent[-1][0]["first"] == 0
+    explorer.scene._handle_custom_msg({"kind": "frames", "rows": [-5, 3, 10**9]}, [])
+    assert sent[-1][0]["rows"] == [3]
     explorer.scene._handle_custom_msg({"kind": "something else"}, [])
     assert len(sent) == 2
 

@@ -22,7 +22,7 @@ def make_source(run, window=20):
 
 
 def unpack(source, index):
-    return np.frombuffer(source.pack(index, index), source.layout.dtype)[0]
+    return np.frombuffer(source.pack([index]), source.layout.dtype)[0]
 
 
 def test_a_frame_holds_the_modes_the_matrix_and_the_spectrum():
@@ -71,9 +71,9 @@ def test_a_logarithmic_map_keeps_signs_and_spreads_decades():
 def test_frames_do_not_depend_on_the_path_to_them():
     run = make_run()
     forward, jumping = make_source(run), make_source(run)
-    straight = [forward.pack(i, i) for i in range(120)]
+    straight = [forward.pack([i]) for i in range(120)]
     for index in np.random.default_rng(1).permutation(120):
-        assert jumping.pack(int(index), int(index)) == straight[index]
+        assert jumping.pack([int(index)]) == straight[index]
 
 
 def test_frames_without_a_picture_say_why():

@@ -22,15 +22,15 @@ _SERIATED = 256  # optimal leaf ordering is cubic; larger groups keep the tree's
 
 
 def embedding(eigenvalues: Floats, vectors: Floats, scale: str = "linear") -> Floats:
-    """Coordinates of datapoints: ``sqrt(lambda_k) v_k[i]``, ``(n, k)``, so distances are those of loss fluctuations.
+    """Coordinates ``sqrt(lambda_k) v_k[i]`` of datapoints, ``(n, k)``: distances are of loss fluctuations.
 
     Parameters
     ----------
     eigenvalues, vectors
         Leading eigenvalues ``(k,)`` and their unit eigenvectors ``(k, n)``.
     scale
-        ``"log"`` compresses each coordinate to ``sign(x) ln(1 + |x| / median |x|)``: for heavy-tailed modes, where
-        a few datapoints would otherwise be groups of their own.
+        ``"log"`` compresses each coordinate to ``sign(x) ln(1 + |x| / median |x|)``: for heavy-tailed modes,
+        where a few datapoints would otherwise be groups of their own.
 
     Raises
     ------
@@ -51,16 +51,16 @@ def embedding(eigenvalues: Floats, vectors: Floats, scale: str = "linear") -> Fl
 def cluster(points: Floats, count: int | None = None) -> Ints:
     """Group of each point, ``(n,)``, numbered from 0 by falling share of squared norm.
 
-    Ward linkage of up to 400 points (all of them, or evenly spaced by rank of their norm, so that the strongest
-    are among them); further points join the nearest centroid. Nothing is random.
+    Ward linkage of up to 400 points (all of them, or evenly spaced by rank of their norm, so that the
+    strongest are among them); further points join the nearest centroid. Nothing is random.
 
     Parameters
     ----------
     points
         Coordinates, ``(n, k)``.
     count
-        Number of groups; by default the one of 2 to 6 with the largest mean silhouette. Fewer where fewer points
-        differ.
+        Number of groups; by default the one of 2 to 6 with the largest mean silhouette. Fewer where
+        fewer points differ.
 
     Raises
     ------
@@ -135,8 +135,8 @@ def seriation(fluctuations: Floats, labels: Ints) -> Ints:
 
     Returns
     -------
-    Permutation of ``0..m-1``. Within a group: leaves of average linkage on correlation distance, in optimal order
-    (Bar-Joseph et al. 2001) for groups of up to 256. Datapoints that do not move come last in their group.
+    Permutation of ``0..m-1``. Within a group: leaves of average linkage on correlation distance, in optimal
+    order (Bar-Joseph et al. 2001) for groups of up to 256. Datapoints at rest come last in their group.
     """
     norms = np.linalg.norm(fluctuations, axis=0)
     directions = np.divide(fluctuations, norms, out=np.zeros_like(fluctuations), where=norms > 0)

@@ -40,7 +40,8 @@ def check_window(window: int, detrend: str, n_rows: int) -> int:
         If `detrend` is unknown.
     """
     shortest = max(2, degree(detrend) + 2)
-    if isinstance(window, bool) or not isinstance(window, Integral):
+    given: object = window
+    if isinstance(given, bool) or not isinstance(given, Integral):
         raise WindowError(f"window={window!r} must be a whole number of rows")
     if window < shortest:
         raise WindowError(

@@ -5,14 +5,13 @@ non-zero spectrum of every window covariance; no window looks at the ``n`` datap
 
 They are kept in *segments*. Segment ``s`` serves the windows that end at rows ``[s b, (s+1) b)``, with
 ``b = w_max``, and holds one ``R x R`` Gram, ``R = 2 w_max - 1``, of the rows those windows touch minus an
-*anchor*: a row near the segment's middle. Window covariances do not see an anchor, but rounding does: losses share
-a large mean, which would eat the digits of the fluctuations. One anchor for the whole run would do the same late in a run whose
-loss fell by orders of magnitude, hence one per segment.
+*anchor*: a row near the segment's middle. Window covariances do not see an anchor, but rounding does: losses
+share a large mean, which would eat the digits of the fluctuations. One anchor for the whole run would do the
+same late in a run whose loss fell by orders of magnitude, hence one per segment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,17 +19,14 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from rdmviz.compute.errors import LossShapeError, WindowError
-
-Rows = Callable[[int, int], NDArray[Any]]
-"""Reads losses: ``rows(start, stop)`` gives the block of shape ``(stop - start, n)``, any real dtype."""
+from rdmviz.compute.errors import WindowError
+from rdmviz.compute.rdm.rows import SLAB_BYTES, Rows, anchored, read_block, row_source
 
 Precision = Literal["double", "single"]
 
 DIGITS = 2.5e4
 """A difference of numbers this many times larger still has eleven digits: ``4 eps DIGITS = 2e-11``."""
 
-_SLAB_BYTES = 8 << 20  # columns of one product: anchored float64 rows that stay near the processor's cache
 _READ_BYTES = 64 << 20  # rows read at once: few, large reads of a store
 
 
@@ -46,8 +42,8 @@ class BandedGram:
     max_window
         Longest window served, rows; also the number of windows per segment.
     segments
-        Anchored Gram matrices, ``(S, R, R)``, units loss². Rows that do not exist (before the first, after the
-        last) or are not finite are zero.
+        Anchored Gram matrices, ``(S, R, R)``, units loss². Rows that do not exist (before the first, after
+        the last) or are not finite are zero.
     anchor_products
         ``<x_r, a>`` of each anchored row with its segment's anchor, ``(S, R)``.
     anchor_norms
@@ -122,7 +118,7 @@ class BandedGram:
         return np.asarray(products + p[:, None] + p[None, :] + self.anchor_norms[segment])
 
     def rounding_scales(self, *, anchored: bool = True) -> NDArray[np.float64]:
-        """Squared norm per row of what the products were formed of, ``(S, R)``: eps times it is their error."""
+        """Squared norm per row of what the products were formed of, ``(S, R)``: eps times it is the error."""
         scales = np.diagonal(self.segments, axis1=1, axis2=2)
         return scales if anchored else np.maximum(scales, self.anchor_norms[:, None])
 
@@ -165,14 +161,14 @@ def banded_gram(
     Parameters
     ----------
     losses
-        Array ``(T, n)`` of any real dtype and memory order, or a function ``rows(start, stop)`` that reads such
-        a block, so that the losses need never be in memory whole.
+        Array ``(T, n)`` of any real dtype and memory order, or a function ``rows(start, stop)`` that reads
+        such a block, so that the losses need never be in memory whole.
     max_window
         Longest window to be served, rows (at least 2; a longer one than the run is cut to the run).
     shape
         ``(T, n)``, needed where `losses` is a function.
     precision
-        ``"single"`` takes the products of the (anchored) rows in float32: about 5e-6 relative instead of 1e-10.
+        ``"single"`` takes the products of the (anchored) rows in float32: 5e-6 relative instead of 1e-10.
 
     Raises
     ------
@@ -181,7 +177,7 @@ def banded_gram(
     WindowError
         If `max_window` is below 2.
     """
-    rows, (n_rows, n_samples) = _row_source(losses, shape)
+    rows, (n_rows, n_samples) = row_source(losses, shape)
     if max_window < 2 or n_rows < 2:
         raise WindowError(f"max_window={max_window} over {n_rows} rows: a window needs at least two rows")
     w = min(int(max_window), n_rows)
@@ -198,105 +194,56 @@ def banded_gram(
     )
     per_read = max(1, _READ_BYTES // (8 * w * n_samples))
     tail = np.empty((0, n_samples))
+    scratch = np.empty(min((2 * w - 1) * n_samples, SLAB_BYTES // 8))
     with np.errstate(invalid="ignore", over="ignore"):  # non-finite rows are found in the products below
         for first in range(0, n_segments, per_read):
             last = min(first + per_read, n_segments)
-            fresh = _read(rows, first * w, min(last * w, n_rows), n_samples)
+            fresh = read_block(rows, first * w, min(last * w, n_rows), n_samples)
             block = np.concatenate([tail, fresh]) if len(tail) else fresh
             start = first * w - len(tail)  # the run's row that block[0] is
             for segment in range(first, last):
                 low, high = gram.segment_rows(segment)
                 low_real, high_real = max(low, 0), min(high, n_rows)
-                _fill_segment(gram, segment, block[low_real - start : high_real - start], low_real - low)
+                _fill_segment(
+                    gram, segment, block[low_real - start : high_real - start], low_real - low, scratch
+                )
+            # Not from the anchored rows: equal rows must have equal sums whatever segment they are in.
+            gram.row_sums[first * w : last * w] = fresh.sum(axis=1, dtype=np.float64)
             tail = block[-(w - 1) :]
+    gram.row_sums[~gram.finite] = np.nan
     return gram
 
 
-def _fill_segment(gram: BandedGram, segment: int, block: NDArray[Any], offset: int) -> None:
+def _fill_segment(
+    gram: BandedGram, segment: int, block: NDArray[Any], offset: int, scratch: NDArray[np.float64]
+) -> None:
     """Products of one segment's rows; `offset` rows of padding come before `block`."""
     usable = np.ones(len(block), dtype=bool)
-    products, sides, norm, total = _segment_products(block, usable, gram.precision)
+    products, sides, norm = _segment_products(block, usable, gram.precision, scratch)
     if not np.isfinite(np.diag(products)).all():
         # Some rows are NaN, infinite, or so large that their square overflows: leave them out.
         wide = block.astype(np.float64)
         usable = np.isfinite(np.einsum("ij,ij->i", wide, wide))
-        products, sides, norm, total = _segment_products(block, usable, gram.precision)
+        products, sides, norm = _segment_products(block, usable, gram.precision, scratch)
     here = slice(offset, offset + len(block))
     gram.segments[segment, here, here] = products
-    gram.anchor_products[segment, here] = sides[:, 0]
+    gram.anchor_products[segment, here] = sides
     gram.anchor_norms[segment] = norm
     row = max(gram.segment_rows(segment)[0], 0)
     gram.finite[row : row + len(block)] = usable
-    gram.row_sums[row : row + len(block)] = np.where(usable, sides[:, 1] + total, np.nan)
 
 
 def _segment_products(
-    block: NDArray[Any], usable: NDArray[np.bool_], precision: Precision
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
-    """``X X^T``, ``X [a, 1]``, ``|a|²`` and ``1 . a``, with ``X = block - a``, zero in rows not usable."""
-    products, sides = np.zeros((len(block), len(block))), np.zeros((len(block), 2))
-    norm = total = 0.0
-    for x, a in anchored(block, usable):
+    block: NDArray[Any], usable: NDArray[np.bool_], precision: Precision, scratch: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """``X X^T``, ``X a`` and ``|a|²``, with ``X = block - a``, zero in rows not usable."""
+    products: NDArray[Any] = np.zeros((len(block), len(block)))
+    sides = np.zeros(len(block))
+    norm = 0.0
+    for x, a in anchored(block, usable, scratch):
         single = x.astype(np.float32) if precision == "single" else x
-        products += single @ single.T
-        sides += x @ np.stack([a, np.ones_like(a)], axis=1)
+        product = single @ single.T
+        products = product if x.shape == block.shape else products + product
+        sides += x @ a
         norm += float(a @ a)
-        total += float(a.sum())
-    return products, sides, norm, total
-
-
-def anchored(
-    block: NDArray[Any], usable: NDArray[np.bool_]
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Rows minus an anchor, and the anchor, in slabs of datapoints that stay near the processor's cache.
-
-    The anchor is the usable row nearest to the middle; rows that are not usable come out zero.
-    """
-    candidates = np.flatnonzero(usable)
-    if not len(candidates):
-        return
-    anchor = block[candidates[np.argmin(np.abs(candidates - len(block) // 2))]]
-    width = max(1, _SLAB_BYTES // (8 * len(block)))
-    for left in range(0, block.shape[1], width):
-        a = anchor[left : left + width].astype(np.float64)
-        x = np.subtract(block[:, left : left + width], a, dtype=np.float64, order="C")
-        if len(candidates) < len(block):
-            x[~usable] = 0.0
-        yield x, a
-
-
-def _row_source(losses: NDArray[Any] | Rows, shape: tuple[int, int] | None) -> tuple[Rows, tuple[int, int]]:
-    if callable(losses):
-        if shape is None:
-            raise LossShapeError("losses given as a function need shape=(rows, datapoints)")
-        rows = losses
-    else:
-        array = np.asarray(losses)
-        shape = array.shape  # type: ignore[assignment]
-
-        def rows(start: int, stop: int) -> NDArray[Any]:
-            return array[start:stop]
-
-        _require_real(array)
-    if len(shape) != 2 or shape[1] < 2:
-        raise LossShapeError(
-            f"losses of shape {tuple(shape)}: expected (rows, datapoints) with two datapoints or more"
-        )
-    return rows, (int(shape[0]), int(shape[1]))
-
-
-def _read(rows: Rows, start: int, stop: int, n_samples: int) -> NDArray[Any]:
-    block = np.asarray(rows(start, stop))
-    _require_real(block)
-    if block.shape != (stop - start, n_samples):
-        raise LossShapeError(
-            f"rows({start}, {stop}) gave shape {block.shape}, expected {(stop - start, n_samples)}"
-        )
-    return block
-
-
-def _require_real(array: NDArray[Any]) -> None:
-    if array.dtype.kind not in "fiu":
-        raise LossShapeError(
-            f"losses of dtype {array.dtype}: expected real numbers (floating point or integer)"
-        )
+    return np.asarray(products, dtype=np.float64), sides, norm

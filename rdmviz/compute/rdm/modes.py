@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from rdmviz.compute.errors import FlatWindowError, WindowError
 from rdmviz.compute.rdm.detrending import check_window, degrees_of_freedom
-from rdmviz.compute.rdm.gram import Rows
-from rdmviz.compute.rdm.windows import FLAT, fluctuations_of, read_window
+from rdmviz.compute.rdm.rows import Rows, fluctuations_of, read_window
+from rdmviz.compute.rdm.windows import FLAT
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class WindowModes:
         Unit eigenvectors of the leading modes, ``(k, n)``; modes that are zero within rounding are left out.
         Oriented so that the side with more mass is positive.
     left
-        Unit time courses of the modes over the rows of the window, ``u_k = X v_k / |X v_k|``, ``(k, window)``.
+        Unit time courses of the modes over the window, ``u_k = X v_k / |X v_k|``, ``(k, window)``.
     drift
         Displacement of the losses along each vector from the window's first row to its last, as the straight
         line fitted to the window has it, loss; negative where the losses of the positive side fall.

@@ -11,15 +11,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rdmviz.compute.errors import ComputeError
-
 Floats = NDArray[np.float64]
 HeatCapacity = Literal["variance", "capacity", "total"]
 HEAT_CAPACITIES: tuple[str, ...] = get_args(HeatCapacity)
 
 
 def participation_ratio(trace: Floats, square: Floats) -> Floats:
-    """``(Tr C)² / Tr C²``: how many modes carry the fluctuations, 1 to min(n, window); NaN where nothing moves.
+    """``(Tr C)² / Tr C²``: how many modes carry the fluctuations, at least 1; NaN where nothing moves.
 
     Parameters
     ----------
@@ -52,7 +50,7 @@ def heat_capacity_variance(trace: Floats, square: Floats, n_samples: int) -> Flo
 
 
 def heat_capacity_capacity(eigenvalues: Floats) -> Floats:
-    """Capacity of entanglement ``sum p ln² p - (sum p ln p)²`` with ``p = lambda / sum lambda`` (arXiv:1708.08924)."""
+    """Capacity of entanglement ``sum p ln² p - (sum p ln p)²`` for ``p = lambda/Tr C`` (arXiv:1708.08924)."""
     p, log_p = _weights(eigenvalues)
     mean = (p * log_p).sum(axis=-1, keepdims=True)
     return np.asarray((p * (log_p - mean) ** 2).sum(axis=-1))
@@ -69,13 +67,6 @@ def effective_rank(eigenvalues: Floats) -> Floats:
     return np.asarray(np.exp(entropy(eigenvalues)))
 
 
-def check_heat_capacity(shc: str) -> str:
-    """Return `shc` if it is a known variant, else raise :class:`ComputeError` naming the choices."""
-    if shc not in HEAT_CAPACITIES:
-        raise ComputeError(f"shc={shc!r} is unknown; choose one of {', '.join(map(repr, HEAT_CAPACITIES))}")
-    return shc
-
-
 def _weights(eigenvalues: Floats) -> tuple[Floats, Floats]:
     """``p`` and ``ln p`` (0 where p is 0); NaN where nothing moves."""
     values = np.maximum(eigenvalues, 0.0)
@@ -87,4 +78,5 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Quotient, NaN where the denominator is zero."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     out = np.full(numerator.shape, np.nan)
-    return np.divide(numerator, denominator, out=out, where=denominator != 0)
+    np.divide(numerator, denominator, out=out, where=denominator != 0)
+    return out

@@ -1,9 +1,10 @@
 """Signs of eigenvectors along a run: scrubbing must not flip a picture, whatever the path by which one came.
 
-An eigenvector has no sign of its own. Each window's modes take theirs from their best-overlapping partners in
-the window one row before; the first window, and any after a gap, from a fixed rule. Neighbouring windows share
-all rows but one, so partners are plain; keyframes further apart lose them, and flip. The overlaps come from
-the banded Gram, so the chain costs one small eigenproblem per row and no look at the datapoints.
+An eigenvector has no sign of its own. Each window's modes take theirs from their best-overlapping partners
+in the window one row before; the first window, and any after a gap, from a fixed rule. Neighbouring windows
+share all rows but one, so partners are plain; keyframes further apart lose them, and flip (a quarter of a
+window apart, 1 to 9 in 100 steps turned a mode after the first). The overlaps come from the banded Gram, so
+the chain costs one small eigenproblem per row and no look at the datapoints.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.compute.rdm.detrending import basis, detrended
-from rdmviz.compute.rdm.gram import BandedGram, Rows
-from rdmviz.compute.rdm.windows import FLAT, WindowTraces, read_window
+from rdmviz.compute.rdm.gram import BandedGram
+from rdmviz.compute.rdm.rows import Rows, read_window
+from rdmviz.compute.rdm.windows import FLAT, WindowTraces
 
 Floats = NDArray[np.float64]
 
@@ -46,14 +48,14 @@ class SignChain:
     modes
         Number of leading modes.
     fixed
-        Left vectors ``(k, window)`` of the window that ends at a row, oriented by the fixed rule; called where
-        there is no window before.
+        Left vectors ``(k, window)`` of the window that ends at a row, oriented by the fixed rule; called
+        where there is no window before.
     """
 
     def __init__(
         self, gram: BandedGram, traces: WindowTraces, rows: Rows, modes: int, fixed: Callable[[int], Floats]
     ) -> None:
-        gram.require(traces.window + 1)
+        gram.require(min(traces.window + 1, gram.n_rows))
         self._gram, self._traces, self._rows, self._fixed = gram, traces, rows, fixed
         self._modes = min(modes, traces.window)
         self._signs = np.ones((gram.n_rows, self._modes))
@@ -109,7 +111,7 @@ class SignChain:
         left = vectors[:, :, ::-1][:, :, : self._modes]
         top = np.maximum(values[:, ::-1][:, : self._modes], 0.0)
         top[top <= window * FLAT * top[:, :1]] = 0.0
-        # Polynomials are in the null space of the kernel: what rounding left of them would meet a large drift.
+        # Polynomials are in the null space of the kernel: rounding leaves some, and drift is large.
         left = left - q @ (q.T @ left)
         return left, products[:, :-1, 1:], np.sqrt(top)[:, None, :]
 

@@ -21,7 +21,7 @@ _CACHE_BYTES = 64 << 20
 
 
 def matching_labels(labels: Ints, reference: Ints | None) -> Ints:
-    """Return the new label of each group ``0..max(labels)`` so that groups keep the label most of their members had.
+    """Return a new label per group ``0..max(labels)``: the one that most of its members had.
 
     One-to-one (linear assignment on shared members); groups without a predecessor take the lowest free label.
     """

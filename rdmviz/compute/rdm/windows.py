@@ -21,9 +21,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
-from rdmviz.compute.errors import NonFiniteLossError
-from rdmviz.compute.rdm.detrending import basis, check_window, degree, degrees_of_freedom, detrended
-from rdmviz.compute.rdm.gram import DIGITS, BandedGram, Rows, anchored
+from rdmviz.compute.rdm.detrending import basis, check_window, degree, degrees_of_freedom
+from rdmviz.compute.rdm.gram import DIGITS, BandedGram
+from rdmviz.compute.rdm.rows import Rows, anchored, fluctuations_of, read_window
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -117,7 +117,7 @@ def _recompute(
     ends: NDArray[np.intp],
     flat: Floats,
 ) -> None:
-    """Traces of the windows that end at `ends`, from rows: by segment, and where that is not enough, alone."""
+    """Traces of the windows that end at `ends` from rows: by segment, and where that is not enough, alone."""
     left = ends
     if detrend != "none":
         left, norms = ends[:0], gram.row_norms()
@@ -141,32 +141,6 @@ def window_kernel(rows: Rows, end: int, window: int, detrend: str) -> Floats:
     """``nu K = X X^T`` of the detrended rows of the window that ends at row `end`, ``(window, window)``."""
     x = fluctuations_of(read_window(rows, end, window), detrend)
     return np.asarray(x @ x.T)
-
-
-def read_window(rows: Rows, end: int, window: int) -> Floats:
-    """Losses of the window that ends at row `end`, ``(window, n)``.
-
-    Raises
-    ------
-    NonFiniteLossError
-        If one is NaN or infinite.
-    """
-    losses = np.asarray(rows(end - window + 1, end + 1)).astype(np.float64, order="C")
-    if not np.isfinite(losses.sum()):
-        bad = end - window + 1 + np.flatnonzero(~np.isfinite(losses).all(axis=1))
-        if len(bad):
-            raise NonFiniteLossError(
-                f"the window of {window} rows that ends at row {end} holds NaN or infinite losses, first at "
-                f"row {bad[0]}; choose a window without it"
-            )
-    return losses
-
-
-def fluctuations_of(losses: Floats, detrend: str) -> Floats:
-    """Detrended rows ``X`` of one window, ``(window, n)``; its covariance is ``C = X^T X / nu``."""
-    if detrend == "none":
-        return losses
-    return detrended(losses - losses[len(losses) // 2], detrend)
 
 
 def window_spectra(
@@ -202,11 +176,11 @@ def window_spectra(
         kernels[i] = g - cross - cross.T + q @ (half @ q) @ q.T
     values = np.maximum(np.linalg.eigvalsh(kernels)[:, ::-1], 0.0) / traces.nu
     values[~known] = np.nan
-    return values
+    return np.asarray(values)
 
 
 def _traces(segments: Floats, window: int, detrend: str) -> tuple[Floats, Floats, Floats]:
-    """``tr``, ``tr of square`` of ``A G A`` and ``|G|²`` of the windows that end in each segment, ``(S, b)``."""
+    """Trace of ``A G A``, of its square, and ``|G|²`` of the windows that end in each segment, ``(S, b)``."""
     n_segments, size, _ = segments.shape
     per_segment = (size + 1) // 2
     q = basis(window, detrend)
@@ -230,7 +204,7 @@ def _traces(segments: Floats, window: int, detrend: str) -> tuple[Floats, Floats
 
 
 def _window_sums(values: Floats, window: int) -> Floats:
-    """Sums over the windows that end in each segment, ``(S, R) -> (S, b)``, of values per row."""
+    """Sum values per row over the windows that end in each segment, ``(S, R) -> (S, b)``."""
     first = (values.shape[1] + 1) // 2 - window
     return np.asarray(sliding_window_view(values[:, first:], window, axis=1).sum(axis=2))
 

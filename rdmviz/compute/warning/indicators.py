@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 def rolling_variance(series: ArrayLike, window: int) -> Floats:
-    """Variance (ddof 1) of the trailing window at each row, ``(T,)``; NaN before the first and where a value is not finite."""
+    """Variance (ddof 1) of the trailing window at each row, ``(T,)``; NaN where not full or not finite."""
     x = _series(series, window, 2)
     n, _, _, var, _, _ = _moments(x, x, window)
     return _trailing(np.maximum(var, 0.0) / (n - 1), window, len(x))
@@ -26,8 +26,8 @@ def rolling_variance(series: ArrayLike, window: int) -> Floats:
 def rolling_autocorrelation(series: ArrayLike, window: int, lag: int = 1) -> Floats:
     """Pearson correlation of the trailing window with itself `lag` rows later, ``(T,)``.
 
-    As in ewstools: the correlation of ``window - lag`` pairs, each side with its own mean. NaN before the first
-    full window and where one of the sides is constant.
+    As in ewstools: the correlation of ``window - lag`` pairs, each side with its own mean. NaN before the
+    first full window and where one of the sides is constant.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def rolling_autocorrelation(series: ArrayLike, window: int, lag: int = 1) -> Flo
     x = _series(series, window, lag + 2)
     if lag < 1:
         raise WindowError(f"lag={lag}: expected at least one row")
-    n, _, _, early, late, both = _moments(x[:-lag], x[lag:], window - lag)
+    _, _, _, early, late, both = _moments(x[:-lag], x[lag:], window - lag)
     # Sides that vary by less than the rounding of their window sums are constant.
     scale = np.sqrt(np.maximum(early, 0.0)) * np.sqrt(np.maximum(late, 0.0))
     correlation = np.divide(both, scale, out=np.full_like(both, np.nan), where=scale > 0)
@@ -45,7 +45,7 @@ def rolling_autocorrelation(series: ArrayLike, window: int, lag: int = 1) -> Flo
 
 
 def rolling_slope(series: ArrayLike, window: int, times: ArrayLike | None = None) -> Floats:
-    """Least-squares slope of the trailing window, series units per unit of `times` (rows by default), ``(T,)``."""
+    """Least-squares slope of the trailing window per unit of `times` (rows by default), ``(T,)``."""
     x = _series(series, window, 2)
     t = np.arange(len(x), dtype=np.float64) if times is None else np.asarray(times, dtype=np.float64)
     if t.shape != x.shape:

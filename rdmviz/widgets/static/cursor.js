@@ -57,8 +57,7 @@ function renderCursor(model, el, scene) {
     const [low, high] = scene.get("span");
     const share = (event.clientX - overlay.getBoundingClientRect().left - panel.left) / panel.width;
     const step = low + Math.max(0, Math.min(1, share)) * (high - low);
-    scene.set("index", nearestRow(steps, step));
-    scene.save_changes();
+    moveScene(scene, nearestRow(steps, step));
   };
   overlay.addEventListener("pointerdown", (event) => {
     overlay.setPointerCapture(event.pointerId);

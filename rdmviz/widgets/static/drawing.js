@@ -95,6 +95,17 @@ function listening(model, events, callback) {
   return () => model.off(names, callback);
 }
 
+const KERNEL_MS = 60;
+
+// Move to a row: every view here follows at once, the kernel hears of it a few times a second.
+function moveScene(scene, index) {
+  scene.set("index", index);
+  scene.rdmvizTelling ??= setTimeout(() => {
+    scene.rdmvizTelling = undefined;
+    scene.save_changes();
+  }, KERNEL_MS);
+}
+
 function element(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;

@@ -1,16 +1,22 @@
 // Frames held in the browser: what the map, matrix and spectrum show at one recorded step, packed by the kernel.
-// One request is in flight at a time; what the person looks at now always goes first, then the frames around it,
-// ahead in the direction of motion, until the budget is full.
+// What the person looks at now goes first, then the rows just ahead, then a coarse grid over the whole run (so that
+// a fast drag always finds a frame near by), then all the rest around the current row, until the budget is full.
 
 const BUDGET_BYTES = 10e6;
+const GRID_SHARE = 0.2; // of the budget
 const CHUNK_FRAMES = 24;
+const URGENT_FRAMES = 4;
+const NEAR_ROWS = 96;
+const CATCH_UP_ROWS = 32;
+const IN_FLIGHT = 2; // the kernel computes one answer while the other is on its way
 
 class FrameStore {
   constructor(scene) {
     this.scene = scene;
     this.held = new Map();
+    this.asked = new Set();
+    this.flying = 0;
     this.listeners = new Set();
-    this.asking = null;
     this.direction = 1;
     this.last = scene.get("index");
     scene.on("msg:custom", (content, buffers) => this.receive(content, buffers));
@@ -25,12 +31,18 @@ class FrameStore {
   }
 
   get capacity() {
-    return Math.max(2 * CHUNK_FRAMES, Math.floor(BUDGET_BYTES / this.scene.get("layout").nbytes));
+    return Math.max(4 * CHUNK_FRAMES, Math.floor(BUDGET_BYTES / this.scene.get("layout").nbytes));
+  }
+
+  // Rows of the coarse grid are multiples of this.
+  get gridStride() {
+    return Math.max(1, Math.ceil(this.scene.get("count") / (GRID_SHARE * this.capacity)));
   }
 
   forget() {
     this.held.clear();
-    this.asking = null;
+    this.asked.clear();
+    this.flying = 0;
     this.fetch();
   }
 
@@ -39,62 +51,85 @@ class FrameStore {
     return this.held.get(index) ?? null;
   }
 
-  fetch() {
-    if (this.asking) return;
-    const start = this.nextMissing();
-    if (start === null) return;
-    let [first, last] = [start, start];
-    const urgent = start === this.scene.get("index");
-    const reach = urgent ? 4 : CHUNK_FRAMES;
-    const count = this.scene.get("count");
-    while (last - first + 1 < reach) {
-      const next = this.direction > 0 ? last + 1 : first - 1;
-      if (next < 0 || next >= count || this.held.has(next)) break;
-      if (this.direction > 0) last = next;
-      else first = next;
-    }
-    this.asking = { epoch: this.scene.get("epoch"), first, last };
-    this.scene.send({ kind: "frames", ...this.asking });
-  }
-
-  // The nearest row without a frame: the current one, then ahead, then behind, within what may be held.
-  nextMissing() {
-    const index = this.scene.get("index");
-    const count = this.scene.get("count");
-    if (!this.held.has(index)) return index;
-    const ahead = Math.floor(this.capacity * 0.7);
-    const behind = this.capacity - ahead - 1;
-    for (let d = 1; d <= Math.max(ahead, behind); d++) {
-      const forward = index + this.direction * d;
-      if (d <= ahead && forward >= 0 && forward < count && !this.held.has(forward)) return forward;
-      const backward = index - this.direction * d;
-      if (d <= behind && backward >= 0 && backward < count && !this.held.has(backward)) return backward;
+  // The held frame nearest to `index` on the way there from `drawn`: what to show while the kernel catches up.
+  onTheWay(drawn, index) {
+    if (drawn === null) return null;
+    const way = Math.sign(drawn - index);
+    for (let d = 1; d <= CATCH_UP_ROWS && index + way * d !== drawn; d++) {
+      if (this.held.has(index + way * d)) return index + way * d;
     }
     return null;
   }
 
-  receive(content, buffers) {
-    if (content?.kind !== "frames") return;
-    this.asking = null;
-    if (content.epoch === this.scene.get("epoch")) {
-      const layout = this.scene.get("layout");
-      const view = buffers[0];
-      const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
-      for (let k = 0; k * layout.nbytes < bytes.byteLength; k++) {
-        this.held.set(content.first + k, unpackFrame(bytes, k * layout.nbytes, layout));
-      }
-      this.makeRoom();
-      for (const listener of this.listeners) listener();
+  fetch() {
+    while (this.flying < IN_FLIGHT) {
+      const rows = this.wanted();
+      if (!rows.length) return;
+      for (const row of rows) this.asked.add(row);
+      this.flying++;
+      this.scene.send({ kind: "frames", epoch: this.scene.get("epoch"), rows });
     }
+  }
+
+  // The next rows to ask for, the most urgent ones that are neither held nor asked for.
+  wanted() {
+    const index = this.scene.get("index");
+    const count = this.scene.get("count");
+    const missing = (row) => row >= 0 && row < count && !this.held.has(row) && !this.asked.has(row);
+    const collect = (rows, most) => {
+      const found = [];
+      for (const row of rows) {
+        if (missing(row)) found.push(row);
+        if (found.length === most) break;
+      }
+      return found;
+    };
+    if (missing(index)) return collect(this.ahead(index, URGENT_FRAMES), URGENT_FRAMES);
+    const near = collect(this.ahead(index, NEAR_ROWS), CHUNK_FRAMES);
+    if (near.length) return near;
+    const stride = this.gridStride;
+    const grid = collect(outward(Math.round(index / stride), 1, Math.ceil(count / stride), (k) => k * stride), CHUNK_FRAMES);
+    if (grid.length) return grid;
+    const reach = Math.floor(0.4 * (this.capacity - count / stride));
+    return collect(outward(index, this.direction, reach, (row) => row), CHUNK_FRAMES);
+  }
+
+  *ahead(index, length) {
+    for (let d = 0; d < length; d++) yield index + this.direction * d;
+  }
+
+  receive(content, buffers) {
+    if (content?.kind !== "frames" || content.epoch !== this.scene.get("epoch")) return;
+    this.flying = Math.max(0, this.flying - 1);
+    const layout = this.scene.get("layout");
+    const view = buffers[0];
+    const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+    content.rows.forEach((row, k) => {
+      this.asked.delete(row);
+      this.held.set(row, unpackFrame(bytes, k * layout.nbytes, layout));
+    });
+    this.makeRoom();
+    for (const listener of this.listeners) listener();
     this.fetch();
   }
 
+  // Let the frames farthest from the current row go; the grid stays.
   makeRoom() {
     const surplus = this.held.size - this.capacity;
     if (surplus <= 0) return;
     const index = this.scene.get("index");
-    const farthest = [...this.held.keys()].sort((a, b) => Math.abs(b - index) - Math.abs(a - index));
-    for (const key of farthest.slice(0, surplus)) this.held.delete(key);
+    const stride = this.gridStride;
+    const loose = [...this.held.keys()].filter((row) => row % stride !== 0);
+    loose.sort((a, b) => Math.abs(b - index) - Math.abs(a - index));
+    for (const row of loose.slice(0, surplus)) this.held.delete(row);
+  }
+}
+
+// Rows at growing distance from a place, the preferred direction first.
+function* outward(place, direction, reach, row) {
+  for (let d = 0; d <= reach; d++) {
+    yield row(place + direction * d);
+    yield row(place - direction * d);
   }
 }
 

@@ -43,10 +43,12 @@ function renderStage(model, el, scene) {
     return [...marks];
   };
 
+  let drawn = null;
   const [schedule, stopRedrawing] = redrawing(stage, () => {
-    const index = scene.get("index");
+    const wanted = scene.get("index");
+    const index = store.at(wanted) ? wanted : store.onTheWay(drawn, wanted);
+    if (index === null) return; // the picture stays until a frame is here
     const frame = store.at(index);
-    if (!frame) return; // the picture stays until the frame is here
     const theme = readTheme(stage);
     const marks = marked();
     map.draw(frame, theme, coloring, marks);
@@ -54,8 +56,13 @@ function renderStage(model, el, scene) {
     spectrum.draw(frame, theme);
     note.textContent = scene.get("notes")[frame.state] ?? "";
     note.hidden = !note.textContent;
+    drawn = index;
     stage.dataset.step = String(steps[index]);
   });
+
+  const arrived = () => {
+    if (drawn !== scene.get("index")) schedule(); // frames fetched ahead change nothing on the screen
+  };
 
   const showDetails = () => {
     const cards = scene.get("cards");
@@ -122,9 +129,12 @@ function renderStage(model, el, scene) {
     listening(scene, ["color_source", "color_kind", "color_codes", "color_title", "color_labels"], recolor),
     listening(scene, ["cards", "more_cards"], showDetails),
     listening(scene, ["steps", "shown"], reload),
-    () => store.listeners.delete(schedule),
+    listening(scene, ["epoch"], () => {
+      drawn = null;
+    }),
+    () => store.listeners.delete(arrived),
   ];
-  store.listeners.add(schedule);
+  store.listeners.add(arrived);
   recolor();
   showDetails();
   return () => stops.forEach((stop) => stop());

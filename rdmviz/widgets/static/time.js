@@ -27,8 +27,7 @@ function renderTime(model, el, scene) {
   const moveTo = (index) => {
     const target = Math.max(0, Math.min(last(), Math.round(index)));
     if (target === scene.get("index")) return;
-    scene.set("index", target);
-    scene.save_changes();
+    moveScene(scene, target);
   };
   const show = () => {
     const index = scene.get("index");

@@ -1,0 +1,108 @@
+"""Rows of losses as they are read: from an array or a function, whole windows or slabs of datapoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdmviz.compute.errors import LossShapeError, NonFiniteLossError
+from rdmviz.compute.rdm.detrending import detrended
+
+Floats = NDArray[np.float64]
+
+Rows = Callable[[int, int], NDArray[Any]]
+"""Reads losses: ``rows(start, stop)`` gives the block of shape ``(stop - start, n)``, any real dtype."""
+
+SLAB_BYTES = 8 << 20  # columns of one product: anchored float64 rows that stay near the processor's cache
+
+
+def anchored(
+    block: NDArray[Any], usable: NDArray[np.bool_], scratch: NDArray[np.float64] | None = None
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Rows minus an anchor, and the anchor, in slabs of datapoints that stay near the processor's cache.
+
+    The anchor is the usable row nearest to the middle; rows that are not usable come out zero. The rows are
+    written to `scratch` if that is large enough: fresh memory costs more than the subtraction.
+    """
+    candidates = np.flatnonzero(usable)
+    if not len(candidates):
+        return
+    anchor = block[candidates[np.argmin(np.abs(candidates - len(block) // 2))]]
+    width = max(1, SLAB_BYTES // (8 * len(block)))
+    for left in range(0, block.shape[1], width):
+        a = anchor[left : left + width].astype(np.float64)
+        shape = len(block), len(a)
+        fits = scratch is not None and scratch.size >= shape[0] * shape[1]
+        x = scratch[: shape[0] * shape[1]].reshape(shape) if scratch is not None and fits else np.empty(shape)
+        np.subtract(block[:, left : left + width], a, dtype=np.float64, out=x)
+        if len(candidates) < len(block):
+            x[~usable] = 0.0
+        yield x, a
+
+
+def row_source(losses: NDArray[Any] | Rows, shape: tuple[int, int] | None) -> tuple[Rows, tuple[int, int]]:
+    """Return a reader of rows, and ``(rows, datapoints)``, of losses given as an array or a function."""
+    if callable(losses):
+        if shape is None:
+            raise LossShapeError("losses given as a function need shape=(rows, datapoints)")
+        rows = losses
+    else:
+        array = np.asarray(losses)
+        shape = array.shape
+
+        def rows(start: int, stop: int) -> NDArray[Any]:
+            return array[start:stop]
+
+        _require_real(array)
+    if len(shape) != 2 or shape[1] < 2:
+        raise LossShapeError(
+            f"losses of shape {tuple(shape)}: expected (rows, datapoints) with two datapoints or more"
+        )
+    return rows, (int(shape[0]), int(shape[1]))
+
+
+def read_block(rows: Rows, start: int, stop: int, n_samples: int) -> NDArray[Any]:
+    """Read rows ``start .. stop-1``, ``(stop - start, n)``, and check what came."""
+    block = np.asarray(rows(start, stop))
+    _require_real(block)
+    if block.shape != (stop - start, n_samples):
+        raise LossShapeError(
+            f"rows({start}, {stop}) gave shape {block.shape}, expected {(stop - start, n_samples)}"
+        )
+    return block
+
+
+def _require_real(array: NDArray[Any]) -> None:
+    if array.dtype.kind not in "fiu":
+        raise LossShapeError(
+            f"losses of dtype {array.dtype}: expected real numbers (floating point or integer)"
+        )
+
+
+def read_window(rows: Rows, end: int, window: int) -> Floats:
+    """Losses of the window that ends at row `end`, ``(window, n)``.
+
+    Raises
+    ------
+    NonFiniteLossError
+        If one is NaN or infinite.
+    """
+    losses = np.asarray(rows(end - window + 1, end + 1)).astype(np.float64, order="C")
+    if not np.isfinite(losses.sum()):
+        bad = end - window + 1 + np.flatnonzero(~np.isfinite(losses).all(axis=1))
+        if len(bad):
+            raise NonFiniteLossError(
+                f"the window of {window} rows that ends at row {end} holds NaN or infinite losses, first at "
+                f"row {bad[0]}; choose a window without it"
+            )
+    return losses
+
+
+def fluctuations_of(losses: Floats, detrend: str) -> Floats:
+    """Detrended rows ``X`` of one window, ``(window, n)``; its covariance is ``C = X^T X / nu``."""
+    if detrend == "none":
+        return losses
+    return detrended(losses - losses[len(losses) // 2], detrend)
