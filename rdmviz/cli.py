@@ -33,7 +33,9 @@ def _parser() -> argparse.ArgumentParser:
 
     record = commands.add_parser("record", help="train a study and record it")
     record.add_argument("study", choices=["grokking", "linear_network"], help="what to train")
-    record.add_argument("--out", required=True, metavar="PATH", help="where the run is stored; must not exist yet")
+    record.add_argument(
+        "--out", required=True, metavar="PATH", help="where the run is stored; must not exist yet"
+    )
     record.add_argument("--seed", type=int, default=0, help="seed of data, start and batches (default 0)")
     record.set_defaults(run=_record)
     return parser

@@ -84,7 +84,12 @@ def serve(*, voila: bool = False, port: int | None = None) -> Iterator[Demo]:
         log = root / "server.log"
         with log.open("wb") as out:
             process = subprocess.Popen(  # noqa: S603  # our own command line, no shell
-                command, cwd=root, env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+                command,
+                cwd=root,
+                env=environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
             )
         try:
             _wait_until_up(process, ready, log)
@@ -124,7 +129,15 @@ def _lab_command(root: Path, port: int, token: str) -> list[str]:
 
 def _voila_command(root: Path, port: int, token: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "voila", str(root / NOTEBOOK), "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"),
+        *(
+            sys.executable,
+            "-m",
+            "voila",
+            str(root / NOTEBOOK),
+            "--no-browser",
+            "--Voila.ip=127.0.0.1",
+            f"--port={port}",
+        ),
         *("--token", f"--Voila.token={token}"),
     ]
 
@@ -160,6 +173,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _open_browser(url: str) -> None:
     """Open the page where there is a screen to open it on."""
-    headless = sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    headless = sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
     if not headless:
         webbrowser.open(url)

@@ -1,4 +1,4 @@
-"""See to it that a Chromium is there for the browser tests: one on the PATH, else playwright's, else Debian's package."""
+"""See to it that the browser tests have a Chromium: on the PATH, else playwright's, else Debian's package."""
 
 from __future__ import annotations
 

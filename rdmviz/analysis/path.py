@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.analysis.gram_cache import gram_of
+from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.compute.rdm.clusters import cluster, embedding
 from rdmviz.compute.rdm.detrending import Detrend, check_window
@@ -112,8 +113,8 @@ class ModePath:
         WindowError
             If no full window ends there.
         """
-        found = self._solve(index)
-        with self._lock:
+        with one_blas_thread(), self._lock:
+            found = self._solve(index)
             signs = self._sign_chain().signs(int(index), found.left)
         return ModeFrame(
             index=int(index),
@@ -132,8 +133,8 @@ class ModePath:
         Ward clusters of the datapoints at ``sqrt(lambda_k) v_k`` of up to four leading modes; their number is
         the one of 2 to 6 with the best mean silhouette. Raises as :meth:`at` does.
         """
-        raw = self._cluster(self._solve(index))
-        with self._lock:
+        with one_blas_thread(), self._lock:
+            raw = self._cluster(self._solve(index))
             return np.asarray(self._labels.orient(index, raw))
 
     def _solve(self, index: int) -> WindowModes:

@@ -96,7 +96,7 @@ def fetch(place: str) -> Any:
         There is nothing at the URL.
     """
     with _of_protocol(place):
-        import fsspec  # type: ignore[import-untyped]
+        import fsspec
 
         return fsspec.open(place, "rb").open()
 

@@ -28,7 +28,7 @@ def write_zip(entries: dict[str, bytes], place: Path) -> None:
 
 def upload(entries: dict[str, bytes], url: str) -> None:
     """Write the files of a store below an fsspec URL, the header that commits them last."""
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     system, root = fsspec.core.url_to_fs(url)
     for key in sorted(entries, key=lambda key: (key == "zarr.json", key)):

@@ -53,10 +53,11 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
     if named is not None:
         rank, names = named
         shown = len(CATEGORIES)
-        labels = [_short(text) for text in names[:shown]]
+        legend = [_short(text) for text in names[:shown]]
         if len(names) > shown:
-            labels.append(f"{len(names) - shown} more")
-        return Coloring("fixed", "categorical", name, tuple(labels), np.minimum(rank, shown).astype(np.uint8))
+            legend.append(f"{len(names) - shown} more")
+        codes = np.minimum(rank, shown).astype(np.uint8)
+        return Coloring("fixed", "categorical", name, tuple(legend), codes)
     numbers = np.asarray(run.probe[name].values).astype(float)
     finite = numbers[np.isfinite(numbers)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -73,7 +74,7 @@ def is_categorical(values: NDArray[Any]) -> bool:
 
 
 def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]] | None:
-    """Category of each datapoint and the categories' names, most frequent first; None if ``name`` has no categories."""
+    """Category of each datapoint and their names, most frequent first; None if ``name`` has no categories."""
     if name not in run.probe.data_vars:
         return None
     values = np.asarray(run.probe[name].values)

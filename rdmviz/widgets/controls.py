@@ -7,7 +7,8 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from rdmviz.widgets.state import DEGREES, DETRENDINGS, MAP_SCALES, ExplorerState
+from rdmviz.compute.rdm.detrending import DETRENDS
+from rdmviz.widgets.state import MAP_SCALES, ExplorerState
 
 _WINDOWS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
@@ -17,14 +18,22 @@ class Controls:
 
     def __init__(self, state: ExplorerState) -> None:
         self.state = state
-        self.window = _dropdown("Window", [], "Rows per window: short ones see fast changes, long ones see slow fluctuations")
-        self.detrend = _dropdown("Detrend curves", DETRENDINGS, "Warnings look at fluctuations: remove the trend")
+        self.window = _dropdown(
+            "Window", [], "Rows per window: short ones see fast changes, long ones see slow fluctuations"
+        )
+        self.detrend = _dropdown(
+            "Detrend curves", DETRENDS, "Warnings look at fluctuations: remove the trend"
+        )
         self.mode_detrend = _dropdown(
-            "Detrend modes", DETRENDINGS, "Modes look at the reorganisation itself: keep the drift, remove the mean"
+            "Detrend modes",
+            DETRENDS,
+            "Modes look at the reorganisation itself: keep the drift, remove the mean",
         )
         self.coloring = _dropdown("Colour by", state.colorings, "What the colours of the datapoints mean")
         self.map_scale = _dropdown(
-            "Map", MAP_SCALES, "Linear: distances are distances of loss fluctuations. Log: loadings over six decades"
+            "Map",
+            MAP_SCALES,
+            "Linear: distances are distances of loss fluctuations. Log: loadings over six decades",
         )
         self.widget = ipywidgets.HBox(
             [self.window, self.detrend, self.mode_detrend, self.coloring, self.map_scale]
@@ -37,8 +46,7 @@ class Controls:
 
     def _offer_windows(self, _change: object = None) -> None:
         state = self.state
-        least = max(DEGREES.values()) + 3  # every offered window allows every detrending
-        fitting = {w for w in _WINDOWS if least <= w <= state.run.n_steps // 2}
+        fitting = {w for w in _WINDOWS if w <= state.run.n_steps // 2}
         windows = sorted(fitting | {state.window})
         options = tuple((f"{w} rows", w) for w in windows)
         if tuple(self.window.options) != options:

@@ -25,7 +25,7 @@ _MARGIN: Final = {"top": 20, "bottom": 22, "left": 46, "right": 18}
 
 @dataclass(frozen=True)
 class Signal:
-    """One curve: a variable of `analyze` or a recorded metric, how to call it, and whether its axis is logarithmic."""
+    """One curve: a variable of `analyze` or a recorded metric, its title, and whether its axis is log."""
 
     variable: str
     title: str
@@ -63,7 +63,7 @@ class WarningCurves:
         first, last = float(run.steps[0]), float(run.steps[-1])
         self._time = bqplot.LinearScale(min=first, max=last if last > first else first + 1)
         metrics = [_metric(str(name)) for name in list(run.metrics.data_vars)[:2]]
-        self._families = {"Spectral": SPECTRAL, "Plain baselines": BASELINES}
+        self._families: dict[str, tuple[Signal, ...]] = {"Spectral": SPECTRAL, "Plain baselines": BASELINES}
         if metrics:
             self._families["Metrics"] = (*metrics, SPECTRAL[1])[:2]
         self.family = ipywidgets.ToggleButtons(
@@ -110,7 +110,9 @@ class WarningCurves:
         names, means = self._mean_losses()
         colors = [CATEGORIES[k] for k in range(len(names))] if len(names) > 1 else [CATEGORIES[0]]
         log = bool(np.nanmin(means, initial=np.inf, where=np.isfinite(means)) > 0)
-        titles.append("Mean loss" + (f" by {state.coloring}" if len(names) > 1 else "") + (", log" if log else ""))
+        titles.append(
+            "Mean loss" + (f" by {state.coloring}" if len(names) > 1 else "") + (", log" if log else "")
+        )
         self._panels[2].show(self._x, means[:, self._rows], colors, log=log)
         for name, color, series in zip(names, colors, means, strict=True):
             readouts.append({"panel": 2, "label": name if len(names) > 1 else "", "color": color})
@@ -203,7 +205,7 @@ def _ticks(low: float, high: float, *, log: bool) -> NDArray[np.float64]:
     span = (high - low) or 1.0
     unit = 10.0 ** np.floor(np.log10(span / 3))
     unit *= next(m for m in (1, 2, 5, 10) if span / (m * unit) <= 5.5)
-    return np.arange(np.ceil(low / unit), np.floor(high / unit) + 1) * unit
+    return np.asarray(np.arange(np.ceil(low / unit), np.floor(high / unit) + 1) * unit)
 
 
 def _caption(state: ExplorerState, dataset: xr.Dataset) -> str:

@@ -73,8 +73,8 @@ def explore(
     """
     if not isinstance(run, TrainingRun):
         raise OptionError(
-            f"explore() shows a TrainingRun, not {type(run).__name__!r}: open a path with rdmviz.open_run(path), "
-            "wrap an array with rdmviz.TrainingRun.from_arrays(loss)"
+            f"explore() shows a TrainingRun, not {type(run).__name__!r}: open a path with "
+            "rdmviz.open_run(path), wrap an array with rdmviz.TrainingRun.from_arrays(loss)"
         )
     state = ExplorerState(
         run,
@@ -88,7 +88,7 @@ def explore(
     return Explorer(state)
 
 
-class Explorer(ipywidgets.VBox):
+class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types
     """Warning curves, datapoint map, 2RDM and spectrum of one run under one cursor.
 
     Parameters
@@ -138,7 +138,8 @@ class Explorer(ipywidgets.VBox):
             self.scene.layout = self.frames.layout.describe()
             self.scene.notes = {
                 str(FrameState.NO_WINDOW.value): (
-                    f"A window of {state.window} rows is first full at step {first:,}: move right to see the modes."
+                    f"A window of {state.window} rows is first full at step {first:,}: "
+                    "move right to see the modes."
                 ),
                 str(FrameState.FLAT.value): "Nothing fluctuates in this window: its covariance is zero.",
                 str(FrameState.NON_FINITE.value): (

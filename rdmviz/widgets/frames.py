@@ -22,7 +22,9 @@ LARGEST_MATRIX: Final = 96
 MOST_EIGENVALUES: Final = 24
 LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle of a logarithmic axis
 _CACHE_BYTES: Final = 32_000_000
-_STEADY_SHARE: Final = 4  # groups and the matrix's order hold for a quarter of a window, so that nothing flickers
+_STEADY_SHARE: Final = (
+    4  # groups and the matrix's order hold for a quarter of a window, so that nothing flickers
+)
 
 
 class FrameState(IntEnum):
@@ -38,11 +40,11 @@ class FrameState(IntEnum):
 class FrameLayout:
     """Where each field of a packed frame lies.
 
-    ``header`` float32[8]: state, trace, participation ratio, ends of the map's axes (x low, high, y low, high),
-    matrix scale;
+    ``header`` float32[8]: state, trace, participation ratio, ends of the map's axes (x low, high, y low,
+    high), matrix scale;
     ``eigenvalues`` float32; ``order`` uint32 (rows of the matrix, as places among the shown datapoints);
-    ``positions`` uint16 pairs; ``group`` and ``loss`` uint8 per datapoint; ``matrix`` uint8, lower triangle by rows,
-    128 is zero.
+    ``positions`` uint16 pairs; ``group`` and ``loss`` uint8 per datapoint; ``matrix`` uint8, lower triangle by
+    rows, 128 is zero.
     """
 
     shown: int
@@ -105,7 +107,9 @@ class FrameSource:
         self.shown = shown
         self.members = members
         self.map_scale = map_scale
-        self.layout = FrameLayout(len(shown), len(members), min(MOST_EIGENVALUES, path.window, path.run.n_samples))
+        self.layout = FrameLayout(
+            len(shown), len(members), min(MOST_EIGENVALUES, path.window, path.run.n_samples)
+        )
         self.loss_range = loss_range(path)
         self._lower = np.tril_indices(len(members))
         self._packed: OrderedDict[int, bytes] = OrderedDict()
@@ -161,7 +165,7 @@ class FrameSource:
         return max(1, self.path.window // _STEADY_SHARE)
 
     def _blocks(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-        """Groups of the shown datapoints, and the places of the matrix's datapoints in order.
+        """Return groups of the shown datapoints, and the places of the matrix's datapoints in order.
 
         Both are decided at the last row of a fixed grid, so they do not depend on the path to this row.
         """
@@ -185,7 +189,7 @@ class FrameSource:
 
 
 def loss_range(path: ModePath) -> tuple[float, float, bool]:
-    """Range of the loss colours: the middle 98% of some hundred rows, in decades unless a loss is negative."""
+    """Return the ends of the loss colours (middle 98% of a hundred rows), in decades if no loss is negative."""
     run = path.run
     picks = np.unique(np.linspace(0, run.n_steps - 1, 100).astype(int))
     losses = np.concatenate([np.asarray(run.rows(int(i), int(i) + 1), float).ravel() for i in picks])
@@ -205,13 +209,15 @@ def choose_shown(n: int) -> NDArray[np.intp]:
 
 
 def choose_members(shown: NDArray[np.intp], classes: NDArray[Any] | None) -> NDArray[np.intp]:
-    """Places among ``shown`` of the datapoints in the matrix, an equal share for every class where there are classes."""
+    """Places among ``shown`` of the datapoints in the matrix, with an equal share for every class."""
     if len(shown) <= LARGEST_MATRIX:
         return np.arange(len(shown))
-    codes = np.zeros(len(shown), int) if classes is None else np.unique(classes[shown], return_inverse=True)[1]
+    codes = (
+        np.zeros(len(shown), int) if classes is None else np.unique(classes[shown], return_inverse=True)[1]
+    )
     if codes.max() >= LARGEST_MATRIX:
         codes[:] = 0
-    # Rank within the class, evenly spread: taking the smallest ranks first takes the same number from every class.
+    # Rank within the class, evenly spread: the smallest ranks are the same number from every class.
     rank = np.empty(len(codes))
     for code in np.unique(codes):
         places = np.flatnonzero(codes == code)
@@ -224,7 +230,8 @@ def _spread(count: int) -> NDArray[np.float64]:
     """Van der Corput numbers: any leading share of their order is spread evenly over the places."""
     bits = max(1, int(np.ceil(np.log2(max(count, 2)))))
     places = np.arange(count)
-    return sum(((places >> b) & 1) * 2.0 ** (bits - 1 - b) for b in range(bits))  # type: ignore[return-value]
+    digits = (places[:, None] >> np.arange(bits)) & 1
+    return np.asarray(digits @ 2.0 ** np.arange(bits)[::-1])
 
 
 def _positions(

@@ -1,7 +1,7 @@
 """The browser's half of the state, and the canvas views that draw it.
 
-`Scene` has no view of its own: it is the model that all canvas views of one explorer share in the browser, so that a
-scrub moves every picture without a round trip to the kernel.
+`Scene` has no view of its own: it is the model that all canvas views of one explorer share in the browser, so
+that a scrub moves every picture without a round trip to the kernel.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ def _read(*names: str) -> str:
     return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
-class Scene(ipywidgets.Widget):
+class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no types
     """Everything the canvas views need to know, synced with the browser.
 
     Binary traits are little-endian: ``steps`` float64 per row, ``shown`` uint32 (the datapoints on screen),
-    ``color_codes`` uint8 per shown datapoint. Frames travel as custom messages, see :mod:`rdmviz.widgets.frames`.
+    ``color_codes`` uint8 per shown datapoint. Frames travel as custom messages, see
+    :mod:`rdmviz.widgets.frames`.
     """
 
     index = t.Int(help="row on screen").tag(sync=True, echo_update=False)
@@ -54,7 +55,9 @@ class Scene(ipywidgets.Widget):
     playing = t.Bool(default_value=False).tag(sync=True)
     selection = t.List(t.Int()).tag(sync=True)
     hovered = t.List(t.Int()).tag(sync=True, echo_update=False)
-    cards = t.List(help="rows of [name, text] for the datapoints pointed at or selected").tag(sync=True)
+    cards: t.List[list[list[str]]] = t.List(
+        help="rows of [name, text] for the datapoints pointed at or selected"
+    ).tag(sync=True)
     more_cards = t.Int().tag(sync=True)
     color_source = t.Enum(("fixed", "group", "loss"), "group").tag(sync=True)
     color_kind = t.Enum(("categorical", "sequential"), "categorical").tag(sync=True)
@@ -81,7 +84,9 @@ class CursorView(CanvasView):
 
     values = t.Bytes().tag(sync=True)
     titles = t.List(t.Unicode(), help="title of each figure under the cursor").tag(sync=True)
-    readouts = t.List(help="panel, label and colour of each row of values").tag(sync=True)
+    readouts: t.List[dict[str, object]] = t.List(help="panel, label and colour of each row of values").tag(
+        sync=True
+    )
 
     def __init__(self, scene: Scene) -> None:
         super().__init__("cursor", scene)

@@ -7,11 +7,10 @@ from typing import Any, Final
 import numpy as np
 import traitlets as t
 
+from rdmviz.compute.rdm.detrending import DETRENDS, check_window
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
 
-DETRENDINGS: Final = ("none", "constant", "linear", "quadratic")
-DEGREES: Final = {"none": -1, "constant": 0, "linear": 1, "quadratic": 2}
 MAP_SCALES: Final = ("linear", "log")
 COMPUTED_COLORINGS: Final = ("group", "loss")
 
@@ -36,7 +35,8 @@ class ExplorerState(t.HasTraits):
     coloring
         ``"group"``, ``"loss"`` or the name of a probe column.
     map_scale
-        ``"linear"``, where distances are distances of loss fluctuations, or ``"log"``, where heavy-tailed modes separate.
+        ``"linear"``, where distances are distances of loss fluctuations, or ``"log"``, where heavy-tailed
+        modes separate.
 
     Raises
     ------
@@ -47,8 +47,8 @@ class ExplorerState(t.HasTraits):
     run = t.Instance(TrainingRun)
     step = t.Int(help="recorded step on screen")
     window = t.Int(64, help="window length, rows")
-    detrend = t.Unicode("linear", help="detrending of the warning curves")
-    mode_detrend = t.Unicode("constant", help="detrending of the modes")
+    detrend: Any = t.Unicode("linear", help="detrending of the warning curves")
+    mode_detrend: Any = t.Unicode("constant", help="detrending of the modes")
     map_scale = t.Unicode("linear", help="'linear', or 'log' for loadings that span decades")
     coloring = t.Unicode("group", help="'group', 'loss' or a probe column")
     selection = t.List(t.Int(), help="selected datapoints, in the order of selection")
@@ -93,19 +93,14 @@ class ExplorerState(t.HasTraits):
 
     @t.validate("window")
     def _fits(self, proposal: Any) -> int:
-        window, rows = int(proposal["value"]), self.run.n_steps
-        least = max(DEGREES[self.detrend], DEGREES[self.mode_detrend]) + 3
-        if not least <= window <= rows:
-            raise WindowError(
-                f"a window of {window} rows does not fit: this run has {rows} recorded rows and the chosen "
-                f"detrending needs at least {least}; choose a window between {least} and {rows}"
-            )
-        return window
+        for detrend in (self.detrend, self.mode_detrend):
+            check_window(proposal["value"], detrend, self.run.n_steps)
+        return int(proposal["value"])
 
     @t.validate("detrend", "mode_detrend", "map_scale")
     def _known(self, proposal: Any) -> str:
         name, value = proposal["trait"].name, proposal["value"]
-        choices = MAP_SCALES if name == "map_scale" else DETRENDINGS
+        choices = MAP_SCALES if name == "map_scale" else DETRENDS
         if value not in choices:
             raise OptionError(f"{name}={value!r}: choose one of {', '.join(choices)}")
         return str(value)
@@ -131,7 +126,8 @@ def default_window(rows: int) -> int:
     """64 rows, or a quarter of a run too short to show anything with 64."""
     if rows < 5:
         raise WindowError(
-            f"this run has {rows} recorded rows; the explorer needs at least 5 to fill a window: record more often"
+            f"this run has {rows} recorded rows; the explorer needs at least 5 to fill a window: "
+            "record more often"
         )
     return 64 if rows >= 192 else max(5, rows // 4)
 

@@ -13,10 +13,13 @@ from rdmviz.demo import serve
 
 MOST_SECONDS_TO_DRAW = 5
 
+
 def open_classic(page, server, name):
     page.goto(server.url(f"notebooks/{name}"))
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    page.wait_for_selector(".jp-NotebookKernelStatus, .jp-NotebookKernelLogo", state="attached", timeout=60_000)
+    page.wait_for_selector(
+        ".jp-NotebookKernelStatus, .jp-NotebookKernelLogo", state="attached", timeout=60_000
+    )
 
 
 def test_notebook_7(server, watched):

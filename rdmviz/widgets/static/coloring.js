@@ -12,8 +12,11 @@ class Coloring {
     this.codes = typedTrait(this.scene, "color_codes", Uint8Array);
   }
 
-  color(frame, k) {
-    const code = this.source === "fixed" ? this.codes[k] : frame[this.source][k];
+  code(frame, k) {
+    return this.source === "fixed" ? this.codes[k] : frame[this.source][k];
+  }
+
+  paint(code) {
     return this.kind === "categorical" ? categoryColor(code) : rampColor(SEQUENTIAL, code);
   }
 

@@ -17,9 +17,8 @@ function renderCursor(model, el, scene) {
     });
   };
 
-  const [schedule, stopRedrawing] = redrawing(overlay, () => {
+  const [schedule, stopRedrawing] = redrawing(overlay, (theme) => {
     const { context } = sizedContext(canvas);
-    const theme = readTheme(overlay);
     const index = scene.get("index");
     const [low, high] = scene.get("span");
     const place = (steps[index] - low) / (high - low || 1);

@@ -43,8 +43,10 @@ function formatNumber(value) {
   return `${Number(mantissa)}×10${String(Number(exponent)).replace(/./g, (c) => SUPERSCRIPTS[c])}`;
 }
 
+const STEPS = new Intl.NumberFormat("en-US");
+
 function formatStep(step) {
-  return step.toLocaleString("en-US");
+  return STEPS.format(step);
 }
 
 function formatShare(share) {
@@ -65,20 +67,25 @@ async function sceneOf(model) {
   return typeof reference === "string" ? model.widget_manager.get_model(reference.slice("IPY_MODEL_".length)) : reference;
 }
 
-// Call `redraw` at most once per screen refresh, and again when size or theme change; returns [schedule, stop].
+// Call `redraw(theme)` at most once per screen refresh, and again when size or theme change; returns [schedule, stop].
 function redrawing(el, redraw) {
   let pending = 0;
+  let theme = null; // reading it costs more than drawing, so it is read when it changes
   const schedule = () => {
     if (!pending) {
       pending = requestAnimationFrame(() => {
         pending = 0;
-        redraw();
+        theme ??= readTheme(el);
+        redraw(theme);
       });
     }
   };
   const sizes = new ResizeObserver(schedule);
   sizes.observe(el);
-  const themes = new MutationObserver(schedule);
+  const themes = new MutationObserver(() => {
+    theme = null;
+    setTimeout(schedule, 300); // the host changes its stylesheet after it names the theme
+  });
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
   const stop = () => {
     sizes.disconnect();

@@ -13,8 +13,9 @@ class DatapointMap {
 
   place(frame, k) {
     const { left, right, top, bottom } = MAP_MARGIN;
-    const [w, h] = [this.canvas.clientWidth - left - right, this.canvas.clientHeight - top - bottom];
-    return [left + (frame.positions[2 * k] / 65535) * w, top + (1 - frame.positions[2 * k + 1] / 65535) * h];
+    const x = left + (frame.positions[2 * k] / 65535) * (this.width - left - right);
+    const y = top + (1 - frame.positions[2 * k + 1] / 65535) * (this.height - top - bottom);
+    return [x, y];
   }
 
   // The shown datapoint under the pointer, or -1.
@@ -58,6 +59,7 @@ class DatapointMap {
   draw(frame, theme, coloring, marked) {
     this.frame = frame;
     const { context, width, height } = sizedContext(this.canvas);
+    [this.width, this.height] = [width, height];
     const { left, right, top, bottom } = MAP_MARGIN;
     const [x0, x1, y0, y1] = [left, width - right, height - bottom, top];
     context.strokeStyle = theme.line;
@@ -79,9 +81,12 @@ class DatapointMap {
     context.setLineDash([]);
 
     const count = frame.group.length;
+    const sprites = new Map();
     const radius = count > 5000 ? 1.6 : count > 1500 ? 2.4 : 3.4;
     for (let k = 0; k < count; k++) {
-      const sprite = this.sprite(coloring.color(frame, k), theme, radius);
+      const code = coloring.code(frame, k);
+      let sprite = sprites.get(code);
+      if (!sprite) sprites.set(code, (sprite = this.sprite(coloring.paint(code), theme, radius)));
       const [x, y] = this.place(frame, k);
       context.drawImage(sprite, x - sprite.side / 2, y - sprite.side / 2, sprite.side, sprite.side);
     }

@@ -56,10 +56,15 @@ class MatrixPicture {
 
     const cell = box.side / size;
     const rows = new Map(marked);
-    for (let k = 0; k < size; k++) {
-      context.fillStyle = coloring.color(frame, frame.order[k]);
-      context.fillRect(0, box.y + k * cell, STRIP, Math.ceil(cell));
-      context.fillRect(box.x + k * cell, 0, Math.ceil(cell), STRIP);
+    for (let k = 0, from = 0; k < size; k++) {
+      // The coloured strips along both sides, drawn in runs of one colour.
+      const code = coloring.code(frame, frame.order[k]);
+      if (k + 1 === size || coloring.code(frame, frame.order[k + 1]) !== code) {
+        context.fillStyle = coloring.paint(code);
+        context.fillRect(0, box.y + from * cell, STRIP, (k + 1 - from) * cell);
+        context.fillRect(box.x + from * cell, 0, (k + 1 - from) * cell, STRIP);
+        from = k + 1;
+      }
       if (rows.has(frame.order[k])) {
         context.strokeStyle = rows.get(frame.order[k]) ? theme.cursor : theme.text;
         context.lineWidth = 1.2;
@@ -73,10 +78,10 @@ class MatrixPicture {
   scaleBar(context, theme, box, scale) {
     const y = box.y + box.side + 6;
     const [left, width] = [box.x + 58, Math.max(box.side - 116, 20)];
-    for (let k = 0; k < width; k++) {
-      context.fillStyle = rampColor(theme.diverging, Math.round((255 * k) / width));
-      context.fillRect(left + k, y, 1, 7);
-    }
+    const gradient = context.createLinearGradient(left, 0, left + width, 0);
+    for (let k = 0; k <= 6; k++) gradient.addColorStop(k / 6, rampColor(theme.diverging, Math.round((255 * k) / 6)));
+    context.fillStyle = gradient;
+    context.fillRect(left, y, width, 7);
     writeText(context, theme, formatNumber(-scale), left - 4, y + 8, { align: "right", size: 10 });
     writeText(context, theme, formatNumber(scale), left + width + 4, y + 8, { size: 10 });
   }

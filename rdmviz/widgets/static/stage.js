@@ -44,12 +44,11 @@ function renderStage(model, el, scene) {
   };
 
   let drawn = null;
-  const [schedule, stopRedrawing] = redrawing(stage, () => {
+  const [schedule, stopRedrawing] = redrawing(stage, (theme) => {
     const wanted = scene.get("index");
     const index = store.at(wanted) ? wanted : store.onTheWay(drawn, wanted);
     if (index === null) return; // the picture stays until a frame is here
     const frame = store.at(index);
-    const theme = readTheme(stage);
     const marks = marked();
     map.draw(frame, theme, coloring, marks);
     matrix.draw(frame, theme, coloring, marks);
