@@ -43,8 +43,8 @@ class FrameLayout:
     ``header`` float32[8]: state, trace, participation ratio, ends of the map's axes (x low, high, y low,
     high), matrix scale;
     ``eigenvalues`` float32; ``order`` uint32 (rows of the matrix, as places among the shown datapoints);
-    ``positions`` uint16 pairs; ``group`` and ``loss`` uint8 per datapoint; ``matrix`` uint8, lower triangle by
-    rows, 128 is zero.
+    ``positions`` uint16 pairs; ``group`` and ``loss`` uint8 per datapoint; ``matrix`` uint8, lower triangle
+    by rows, 128 is zero.
     """
 
     shown: int
@@ -189,7 +189,7 @@ class FrameSource:
 
 
 def loss_range(path: ModePath) -> tuple[float, float, bool]:
-    """Return the ends of the loss colours (middle 98% of a hundred rows), in decades if no loss is negative."""
+    """Return the ends of the loss colours (middle 98% of a hundred rows), in decades if none is negative."""
     run = path.run
     picks = np.unique(np.linspace(0, run.n_steps - 1, 100).astype(int))
     losses = np.concatenate([np.asarray(run.rows(int(i), int(i) + 1), float).ravel() for i in picks])

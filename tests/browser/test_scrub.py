@@ -126,3 +126,50 @@ def test_pointing_at_a_datapoint_says_what_it_is_and_clicking_keeps_it(explorer)
     agree(page)
     page.wait_for_timeout(300)
     assert page.locator(".rdmviz-cards td").first.inner_text() == kept
+
+
+HOSTILE = """import numpy as np, rdmviz
+evil = '<img src=x onerror="window.hacked = 1"><script>window.hacked = 2</script>'
+loss = np.random.default_rng(0).random((120, 40))
+run = rdmviz.TrainingRun.from_arrays(
+    loss, probe={evil: [evil] * 20 + ["plain"] * 20}, metrics={evil: np.arange(120.0)}, name=evil)
+explorer = rdmviz.explore(run)
+explorer.state.selection = [0, 39]
+explorer"""
+
+
+def test_texts_of_a_run_are_shown_as_text_and_nothing_runs(server, watched):
+    page = watched.page
+    run_in_lab(page, server, server.write_notebook("hostile.ipynb", HOSTILE))
+    wait_drawn(page)
+    page.wait_for_selector(".rdmviz-cards td")
+    page.get_by_text("Metrics").click()
+    page.wait_for_timeout(500)
+    for place in (".rdmviz-head", ".rdmviz-legend", ".rdmviz-cards"):
+        assert "<img src=x" in page.locator(place).inner_text()
+    assert page.evaluate("() => window.hacked") is None
+    assert page.locator(".rdmviz-explorer img").count() == 0
+    watched.assert_clean()
+
+
+QUIET = """import numpy as np, rdmviz
+loss = np.random.default_rng(0).random((200, 12))
+loss[60:130] = 0.5
+loss[190, 3] = np.nan
+explorer = rdmviz.explore(rdmviz.TrainingRun.from_arrays(loss), window=32, step=0)
+explorer"""
+
+
+def test_steps_without_a_picture_say_why(server, watched):
+    page = watched.page
+    run_in_lab(page, server, server.write_notebook("quiet.ipynb", QUIET))
+    wait_drawn(page)
+    note = page.locator(".rdmviz-note")
+    for index, words in ((0, "first full at step 31"), (100, "Nothing fluctuates"), (195, "NaN or infinite")):
+        page.locator(".rdmviz-step").fill(str(index))
+        assert agree(page) == index
+        assert words in note.inner_text()
+    page.locator(".rdmviz-step").fill("150")
+    agree(page)
+    assert not note.is_visible()
+    watched.assert_clean()
