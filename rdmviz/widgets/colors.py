@@ -53,7 +53,7 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
     if named is not None:
         rank, names = named
         shown = len(CATEGORIES)
-        legend = [_short(text) for text in names[:shown]]
+        legend = [shorten(text) for text in names[:shown]]
         if len(names) > shown:
             legend.append(f"{len(names) - shown} more")
         codes = np.minimum(rank, shown).astype(np.uint8)
@@ -87,7 +87,8 @@ def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, .
     return rank[inverse], tuple(str(names[k]) for k in order)
 
 
-def _short(text: str) -> str:
+def shorten(text: str) -> str:
+    """Cut a text from a run to what a legend or title has room for."""
     return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
 
 

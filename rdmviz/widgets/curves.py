@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze
-from rdmviz.widgets.colors import CATEGORIES, classes
+from rdmviz.widgets.colors import CATEGORIES, classes, shorten
 from rdmviz.widgets.scene import CursorView, Scene
 from rdmviz.widgets.state import ExplorerState
 
@@ -111,11 +111,13 @@ class WarningCurves:
         colors = [CATEGORIES[k] for k in range(len(names))] if len(names) > 1 else [CATEGORIES[0]]
         log = bool(np.nanmin(means, initial=np.inf, where=np.isfinite(means)) > 0)
         titles.append(
-            "Mean loss" + (f" by {state.coloring}" if len(names) > 1 else "") + (", log" if log else "")
+            "Mean loss"
+            + (f" by {shorten(state.coloring)}" if len(names) > 1 else "")
+            + (", log" if log else "")
         )
         self._panels[2].show(self._x, means[:, self._rows], colors, log=log)
         for name, color, series in zip(names, colors, means, strict=True):
-            readouts.append({"panel": 2, "label": name if len(names) > 1 else "", "color": color})
+            readouts.append({"panel": 2, "label": shorten(name) if len(names) > 1 else "", "color": color})
             values.append(series)
         with self.cursor.hold_sync():
             self.cursor.titles = titles
@@ -178,10 +180,14 @@ class _Panel:
             tick_values=_ticks(low, high, log=log),
             grid_lines="solid",
         )
-        lines = [
-            bqplot.Lines(x=x, y=y, colors=[color], stroke_width=1.4, scales={"x": self._time, "y": scale})
-            for y, color in zip(ys, colors, strict=True)
-        ]
+        lines = []
+        for y, color in zip(ys, colors, strict=True):
+            # bqplot places a label at the last point, so that one has to be a number.
+            last = int(np.flatnonzero(np.isfinite(y))[-1]) + 1 if np.isfinite(y).any() else 0
+            scales = {"x": self._time, "y": scale}
+            lines.append(
+                bqplot.Lines(x=x[:last], y=y[:last], colors=[color], stroke_width=1.4, scales=scales)
+            )
         old = [*self.figure.marks, *self.figure.axes[1:]]
         with self.figure.hold_sync():
             self.figure.marks = lines
@@ -191,7 +197,7 @@ class _Panel:
 
 
 def _metric(name: str) -> Signal:
-    words = name.replace("_", " ")
+    words = shorten(name.replace("_", " "))
     return Signal(name, words[:1].upper() + words[1:], log=False, recorded=True)
 
 

@@ -161,7 +161,10 @@ def watched(browser: Browser) -> Iterator[Watched]:
 
 def run_in_lab(page: Page, server: Server, name: str) -> None:
     """Open a notebook in JupyterLab, wait until it is ready, and run all of its cells."""
-    page.goto(server.url(f"lab/tree/{name}"))
+    workspace = (
+        f"{Path(name).stem}-{secrets.token_hex(4)}"  # its own, so that no earlier test's tabs come back
+    )
+    page.goto(server.url(f"lab/workspaces/{workspace}/tree/{name}"))
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     ready = """() => {
         const panel = window.jupyterapp?.shell.currentWidget;

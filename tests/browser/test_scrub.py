@@ -143,7 +143,7 @@ def test_texts_of_a_run_are_shown_as_text_and_nothing_runs(server, watched):
     run_in_lab(page, server, server.write_notebook("hostile.ipynb", HOSTILE))
     wait_drawn(page)
     page.wait_for_selector(".rdmviz-cards td")
-    page.get_by_text("Metrics").click()
+    page.get_by_role("button", name="Metrics").click()
     page.wait_for_timeout(500)
     for place in (".rdmviz-head", ".rdmviz-legend", ".rdmviz-cards"):
         assert "<img src=x" in page.locator(place).inner_text()
