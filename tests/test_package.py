@@ -75,5 +75,10 @@ except rdmviz.errors.MissingExtraError as error:
     assert 'pip install "rdmviz[torch]"' in str(error)
 else:
     raise AssertionError("a missing extra must be named")
+from rdmviz.cli import main
+from rdmviz.demo import notebook_source
+assert "site-packages" in str(notebook_source())
+assert main(["demo", "--no-browser"]) == 2
+assert main(["record", "grokking", "--out", "never"]) == 2
 """
     subprocess.run([python, "-c", "import rdmviz.errors\n" + script], cwd=tmp_path, check=True)
