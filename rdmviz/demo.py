@@ -21,7 +21,7 @@ from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from rdmviz.errors import MissingExtraError
+from rdmviz.errors import MissingExtraError, OptionError
 
 NOTEBOOK: Final = "notebooks/01_first_look.ipynb"
 _PACKAGE: Final = Path(__file__).parent
@@ -59,13 +59,15 @@ def serve(*, voila: bool = False, port: int | None = None) -> Iterator[Demo]:
     ------
     MissingExtraError
         If JupyterLab or Voila is not installed.
+    OptionError
+        If the port cannot be used.
     RuntimeError
         If the server does not come up.
     """
     module = "voila" if voila else "jupyterlab"
     if find_spec(module) is None:
         raise MissingExtraError(f'the demo needs {module}: pip install "rdmviz[lab]"')
-    port = port or _free_port()
+    port = _claim(port)
     token = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="rdmviz-demo-") as folder:
         root = Path(folder)
@@ -142,9 +144,18 @@ def _voila_command(root: Path, port: int, token: str) -> list[str]:
     ]
 
 
-def _free_port() -> int:
+def _claim(port: int | None) -> int:
+    """Return a free port, or the one asked for if it is free."""
+    if port is not None and not 1 <= port <= 65535:
+        raise OptionError(f"port {port}: expected 1 to 65535; leave it out to get a free one")
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port or 0))
+        except OSError as error:
+            raise OptionError(
+                f"port {port} cannot be used ({error.strerror}); leave it out to get a free one"
+            ) from error
         return int(probe.getsockname()[1])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from rdmviz.cli import main
@@ -27,3 +29,14 @@ def test_nothing_is_overwritten(tmp_path, capsys):
     assert main(["record", "linear_network", "--out", str(tmp_path / "run.rdmviz")]) == 2
     assert "run.rdmviz" in capsys.readouterr().err
     assert (tmp_path / "run.rdmviz" / "precious").read_text() == "x"
+
+
+def test_a_port_that_cannot_be_used_is_named(capsys):
+    assert main(["demo", "--no-browser", "--port", "99999"]) == 2
+    assert "expected 1 to 65535" in capsys.readouterr().err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["demo", "--no-browser", "--port", str(port)]) == 2
+    assert f"port {port} cannot be used" in capsys.readouterr().err

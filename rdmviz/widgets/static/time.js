@@ -39,7 +39,7 @@ function renderTime(model, el, scene) {
     readout.style.minWidth = `${formatStep(steps[last()]).length + 5}ch`;
   };
 
-  slider.addEventListener("input", () => moveTo(Number(slider.value)));
+  for (const kind of ["input", "change"]) slider.addEventListener(kind, () => moveTo(Number(slider.value)));
   slider.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
     event.stopPropagation(); // the notebook has its own meaning for these keys
