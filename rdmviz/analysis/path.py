@@ -15,6 +15,7 @@ from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowErr
 from rdmviz.compute.rdm.clusters import cluster, embedding
 from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.modes import WindowModes, window_modes
+from rdmviz.compute.rdm.followed import FollowedSigns
 from rdmviz.compute.rdm.signs import SignChain
 from rdmviz.compute.rdm.tracking import KeyframeChain, matching_labels
 from rdmviz.compute.rdm.windows import window_traces
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
 
 Floats = NDArray[np.float64]
+
+_LONGEST_SOLVED = 64  # rows; the signs of longer windows follow the modes instead of solving every window
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,7 @@ class ModePath:
         if modes < 1:
             raise WindowError(f"modes={modes}: ask for at least one")
         self._lock = threading.RLock()
-        self._chain: SignChain | None = None
+        self._chain: SignChain | FollowedSigns | None = None
         self._labels = KeyframeChain(
             self._raw_labels,
             matching_labels,
@@ -144,12 +147,13 @@ class ModePath:
     def _cluster(self, found: WindowModes) -> NDArray[np.int64]:
         return cluster(embedding(found.eigenvalues, found.vectors[:4]))
 
-    def _sign_chain(self) -> SignChain:
+    def _sign_chain(self) -> SignChain | FollowedSigns:
         if self._chain is None:
             rows = self.run.rows
             gram = gram_of(self.run, self.window)
             traces = window_traces(gram, self.window, self.detrend, rows)
-            self._chain = SignChain(gram, traces, rows, self.modes, lambda row: self._solve(row).left)
+            kind = SignChain if self.window <= _LONGEST_SOLVED else FollowedSigns
+            self._chain = kind(gram, traces, rows, self.modes, lambda row: self._solve(row).left)
         return self._chain
 
     def _raw_labels(self, index: int) -> NDArray[np.int64] | None:

@@ -29,5 +29,5 @@ def card(run: TrainingRun, sample: int, index: int, frame: ModeFrame | None) -> 
     if frame is not None:
         for k in range(min(2, len(frame.vectors))):
             weight = float(frame.vectors[k, sample])
-            rows.append([f"mode {k + 1}: v, share", f"{weight:+.3f}, {weight * weight:.1%}"])
+            rows.append([f"mode {k + 1}: v, share", f"{weight:+.2g}, {100 * weight * weight:.2g}%"])
     return rows

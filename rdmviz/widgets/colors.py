@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA
 
 # The same eight colours, in the same order, as static/palette.js; beyond them, one neutral.
 CATEGORIES: Final = ("#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018")
@@ -58,7 +59,7 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
             legend.append(f"{len(names) - shown} more")
         codes = np.minimum(rank, shown).astype(np.uint8)
         return Coloring("fixed", "categorical", name, tuple(legend), codes)
-    numbers = np.asarray(run.probe[name].values).astype(float)
+    numbers = _column(run, name).astype(float)
     finite = numbers[np.isfinite(numbers)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     share = np.nan_to_num((numbers - low) / ((high - low) or 1.0))
@@ -75,9 +76,9 @@ def is_categorical(values: NDArray[Any]) -> bool:
 
 def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]] | None:
     """Category of each datapoint and their names, most frequent first; None if ``name`` has no categories."""
-    if name not in run.probe.data_vars:
+    if name in COMPUTED_COLORINGS:
         return None
-    values = np.asarray(run.probe[name].values)
+    values = _column(run, name)
     if not is_categorical(values):
         return None
     names, inverse, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
@@ -87,11 +88,17 @@ def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, .
     return rank[inverse], tuple(str(names[k]) for k in order)
 
 
+def _column(run: TrainingRun, coloring: str) -> NDArray[Any]:
+    name = coloring if coloring in run.probe.data_vars else coloring.removesuffix(METADATA)
+    return np.asarray(run.probe[name].values)
+
+
 def shorten(text: str) -> str:
     """Cut a text from a run to what a legend or title has room for."""
     return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
 
 
 def format_number(value: float) -> str:
-    """Three significant digits, without trailing zeros."""
-    return f"{value:.3g}"
+    """Three significant digits, written as the axes of the curves are: 2.5e-6."""
+    mantissa, letter, exponent = f"{value:.3g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if letter else mantissa

@@ -32,6 +32,11 @@ class Signal:
     log: bool
     recorded: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """Whether the curve has nothing to do with the detrending."""
+        return self.recorded or self in BASELINES
+
 
 SPECTRAL: Final = (
     Signal("spectral_heat_capacity", "Spectral heat capacity, log", True),
@@ -104,7 +109,7 @@ class WarningCurves:
             source = state.run.metrics if signal.recorded else self.dataset
             series = np.asarray(source[signal.variable].values, float)
             self._panels[place].show(self._x, series[None, self._rows], [CATEGORIES[0]], log=signal.log)
-            titles.append(signal.title)
+            titles.append(signal.title if signal.plain else f"{signal.title}, {state.detrend} detrending")
             readouts.append({"panel": place, "label": "", "color": CATEGORIES[0]})
             values.append(series)
         names, means = self._mean_losses()

@@ -19,9 +19,11 @@ from rdmviz.widgets.controls import Controls
 from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown
 from rdmviz.widgets.scene import CanvasView, Scene
-from rdmviz.widgets.state import ExplorerState
+from rdmviz.widgets.state import ExplorerState, default_coloring
 
 _MOST_FRAMES_ASKED = 64
+_ANSWER_SECONDS = 0.1
+_MODES = 4  # two are on the map, four shape the groups
 
 
 def explore(
@@ -111,6 +113,9 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
             self.scene.index = state.index
         self._renew_frames()
         self._recolor()
+        # Before the curves' own observers: the browser greys the old pictures while the curves are computed.
+        state.observe(self._on_modes, ["window", "mode_detrend", "map_scale"])
+        state.observe(self._on_coloring, "coloring")
         self.time = CanvasView("time", self.scene)
         self.stage = CanvasView("stage", self.scene).add_class("rdmviz-stage-host")
         self.curves = WarningCurves(state, self.scene)
@@ -122,19 +127,18 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.scene.on_msg(self._answer)
         self.scene.observe(self._from_browser, ["index", "selection", "hovered"])
         state.observe(self._to_browser, ["step", "selection", "hovered"])
-        state.observe(self._on_modes, ["window", "mode_detrend", "map_scale"])
-        state.observe(self._on_coloring, "coloring")
 
     def _renew_frames(self) -> None:
         state = self.state
-        path = ModePath(state.run, window=state.window, detrend=state.mode_detrend)
-        named = classes(state.run, state.coloring)
+        path = ModePath(state.run, window=state.window, detrend=state.mode_detrend, modes=_MODES)
+        named = classes(state.run, default_coloring(state.run))
         members = choose_members(self._shown, None if named is None else named[0])
         self.frames = FrameSource(path, self._shown, members, state.map_scale)
         first = int(state.run.steps[path.first])
         with self.scene.hold_sync():
             self.scene.first = path.first
             self.scene.map_scale = state.map_scale
+            self.scene.mode_detrend = state.mode_detrend
             self.scene.layout = self.frames.layout.describe()
             self.scene.notes = {
                 str(FrameState.NO_WINDOW.value): (
@@ -159,15 +163,16 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
             self.scene.color_codes = chosen.codes[self._shown].tobytes() if chosen.codes.size else b""
 
     def _answer(self, _scene: Scene, content: dict[str, Any], _buffers: list[memoryview]) -> None:
-        """Send the frames the browser asks for; the answer carries the epoch it is true for."""
-        if content.get("kind") != "frames":
-            return
+        """Send the frames the browser asks for, or the first of them: what comes next never waits long."""
         with self._lock:
+            if content.get("kind") != "frames" or content.get("epoch") != self.scene.epoch:
+                return  # the browser has learned of the new epoch by now, and asks again
             count = self.state.run.n_steps
             rows = [int(row) for row in content["rows"][:_MOST_FRAMES_ASKED] if 0 <= int(row) < count]
-            packed = self.frames.pack(rows)
-            reply = {"kind": "frames", "epoch": self.scene.epoch, "rows": rows}
-        self.scene.send(reply, [packed])
+            packed = self.frames.pack(rows, _ANSWER_SECONDS)
+            reply = {"kind": "frames", "epoch": self.scene.epoch, "rows": rows[: len(packed)]}
+            reply["later"] = rows[len(packed) :]
+        self.scene.send(reply, [b"".join(packed)])
 
     def _from_browser(self, change: Any) -> None:
         with self._lock:
@@ -206,7 +211,6 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
 
     def _on_coloring(self, _change: object) -> None:
         with self._lock:
-            self._renew_frames()  # the matrix shows an equal share of every class of the coloring
             self._recolor()
 
 

@@ -5,6 +5,8 @@ A frame is a few kilobytes, so a browser holds hundreds and scrubs through them 
 
 from __future__ import annotations
 
+import math
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -115,9 +117,15 @@ class FrameSource:
         self._packed: OrderedDict[int, bytes] = OrderedDict()
         self._decided: dict[int, tuple[NDArray[np.uint8], NDArray[np.intp]]] = {}
 
-    def pack(self, rows: Iterable[int]) -> bytes:
-        """Frames of the rows, one after the other."""
-        return b"".join(self._frame(row) for row in rows)
+    def pack(self, rows: Iterable[int], seconds: float = math.inf) -> list[bytes]:
+        """Frames of the rows: the first, and as many more as begin within ``seconds``."""
+        began = time.monotonic()
+        packed: list[bytes] = []
+        for row in rows:
+            if packed and time.monotonic() - began > seconds:
+                break
+            packed.append(self._frame(row))
+        return packed
 
     def _frame(self, index: int) -> bytes:
         if index in self._packed:

@@ -50,6 +50,7 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     shown = t.Bytes().tag(sync=True)
     layout = t.Dict(help="places of the fields in a packed frame").tag(sync=True)
     map_scale = t.Enum(("linear", "log"), "linear").tag(sync=True)
+    mode_detrend = t.Unicode().tag(sync=True)
     epoch = t.Int(help="rises when frames held in the browser are no longer true").tag(sync=True)
     notes = t.Dict(help="what to say where there is no picture, by frame state").tag(sync=True)
     playing = t.Bool(default_value=False).tag(sync=True)

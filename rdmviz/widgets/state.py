@@ -13,6 +13,7 @@ from rdmviz.run import TrainingRun
 
 MAP_SCALES: Final = ("linear", "log")
 COMPUTED_COLORINGS: Final = ("group", "loss")
+METADATA: Final = " (metadata)"  # told behind a column that is called like a computed coloring
 
 
 class ExplorerState(t.HasTraits):
@@ -84,7 +85,7 @@ class ExplorerState(t.HasTraits):
     def colorings(self) -> tuple[str, ...]:
         """What the datapoints can be coloured by."""
         columns = tuple(str(name) for name in self.run.probe.data_vars)
-        return (*COMPUTED_COLORINGS, *(name for name in columns if name not in COMPUTED_COLORINGS))
+        return (*COMPUTED_COLORINGS, *(n + METADATA if n in COMPUTED_COLORINGS else n for n in columns))
 
     @t.validate("step")
     def _recorded(self, proposal: Any) -> int:
@@ -137,5 +138,5 @@ def default_coloring(run: TrainingRun) -> str:
     for name, column in run.probe.data_vars.items():
         values = np.asarray(column.values)
         if values.dtype.kind in "UTOb" and 2 <= len(np.unique(values.astype(str))) <= 8:
-            return str(name)
+            return f"{name}{METADATA}" if name in COMPUTED_COLORINGS else str(name)
     return "group"

@@ -9,6 +9,7 @@ from conftest import EXPLORE, agree, pixels, run_in_lab, wait_drawn
 
 STEPS = 200
 LEAST_FRAMES_PER_SECOND = 20
+MOST_SECONDS_TO_SETTLE = 15
 
 WATCH = """() => {
     const stage = document.querySelector('.rdmviz-stage');
@@ -100,6 +101,22 @@ def test_window_and_detrending_redraw_curves_and_pictures(explorer):
     page.wait_for_function(
         "old => document.querySelector('.rdmviz-map').toDataURL() !== old", arg=drawn["map"], timeout=10_000
     )
+
+
+def test_trying_windows_in_quick_succession_ends_soon_and_in_agreement(explorer, capsys):
+    page = explorer.page
+    page.get_by_label("Colour by").select_option("group")
+    began = time.monotonic()
+    for rows in (128, 512, 256, 512, 16):
+        page.get_by_label("Window").select_option(f"{rows} rows")
+        page.wait_for_timeout(200)
+    settled = """() => document.querySelector('.rdmviz-caption').innerText.includes('windows of 16 rows')
+        && document.querySelector('.rdmviz-stage').getAttribute('aria-busy') === 'false'"""
+    page.wait_for_function(settled, timeout=60_000)
+    seconds = time.monotonic() - began
+    with capsys.disabled():
+        print(f"\n  five windows up to 512 rows, tried within a second: settled after {seconds:.1f} s")
+    assert seconds < MOST_SECONDS_TO_SETTLE
 
 
 def test_pointing_at_a_datapoint_says_what_it_is_and_clicking_keeps_it(explorer):

@@ -56,3 +56,11 @@ def test_python_and_browser_use_the_same_colours():
     script = (Path(rdmviz.__file__).parent / "widgets" / "static" / "palette.js").read_text()
     listed = re.search(r"CATEGORIES = \[(.*?)\]", script).group(1)
     assert tuple(re.findall(r"#[0-9a-f]{6}", listed)) == CATEGORIES
+
+
+def test_a_column_called_like_a_computed_coloring_can_be_chosen_too():
+    run = make_run(loss=["a", "b", "b"])
+    state = rdmviz.widgets.ExplorerState(run)
+    assert state.colorings == ("group", "loss", "loss (metadata)")
+    assert color_by(run, "loss (metadata)", 3, (0, 1, False)).labels == ("b", "a")
+    assert color_by(run, "loss", 3, (0, 1, False)).source == "loss"

@@ -34,17 +34,28 @@ def test_frames_are_answered_for_their_epoch(monkeypatch):
     monkeypatch.setattr(explorer.scene, "send", lambda content, buffers: sent.append((content, buffers)))
     explorer.scene._handle_custom_msg({"kind": "frames", "rows": [100, 101, 200, 103], "epoch": 1}, [])
     ((content, [packed]),) = sent
-    assert content == {"kind": "frames", "epoch": explorer.scene.epoch, "rows": [100, 101, 200, 103]}
+    assert content == {"kind": "frames", "epoch": 1, "rows": [100, 101, 200, 103], "later": []}
     assert len(packed) == 4 * explorer.scene.layout["nbytes"]
 
     epoch = explorer.scene.epoch
     explorer.state.window = 32
     assert explorer.scene.epoch > epoch
     assert explorer.scene.first == 31
-    explorer.scene._handle_custom_msg({"kind": "frames", "rows": [-5, 3, 10**9]}, [])
+    explorer.scene._handle_custom_msg({"kind": "frames", "rows": [50], "epoch": epoch}, [])
+    assert len(sent) == 1, "what was asked before the window changed is not answered"
+    now = explorer.scene.epoch
+    explorer.scene._handle_custom_msg({"kind": "frames", "rows": [-5, 3, 10**9], "epoch": now}, [])
     assert sent[-1][0]["rows"] == [3]
     explorer.scene._handle_custom_msg({"kind": "something else"}, [])
     assert len(sent) == 2
+
+
+def test_a_new_coloring_leaves_the_frames_alone():
+    explorer = rdmviz.explore(make_run())
+    epoch = explorer.scene.epoch
+    explorer.state.coloring = "loss"
+    assert explorer.scene.epoch == epoch
+    assert explorer.scene.color_source == "loss"
 
 
 def test_window_and_detrending_redraw_the_curves():

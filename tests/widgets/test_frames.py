@@ -22,7 +22,7 @@ def make_source(run, window=20):
 
 
 def unpack(source, index):
-    return np.frombuffer(source.pack([index]), source.layout.dtype)[0]
+    return np.frombuffer(source.pack([index])[0], source.layout.dtype)[0]
 
 
 def test_a_frame_holds_the_modes_the_matrix_and_the_spectrum():
@@ -108,3 +108,9 @@ def test_the_map_is_thinned_and_the_matrix_shows_every_class():
     assert len(members) == len(set(members)) == 96
     assert np.bincount(classes[shown[members]]).min() >= 20
     assert len(choose_members(np.arange(50), None)) == 50
+
+
+def test_a_slow_answer_is_cut_short_but_never_empty():
+    source = make_source(make_run())
+    assert len(source.pack(range(100), seconds=0)) == 1
+    assert len(source.pack(range(100))) == 100

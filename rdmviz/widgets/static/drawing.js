@@ -32,15 +32,13 @@ function writeText(context, theme, text, x, y, { align = "left", color = theme.m
   context.fillText(text, x, y);
 }
 
-const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-
 function formatNumber(value) {
   if (!Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(3)));
   const [mantissa, exponent] = value.toExponential(1).split("e");
-  return `${Number(mantissa)}×10${String(Number(exponent)).replace(/./g, (c) => SUPERSCRIPTS[c])}`;
+  return `${Number(mantissa)}e${Number(exponent)}`; // as the axes of the curves have it
 }
 
 const STEPS = new Intl.NumberFormat("en-US");

@@ -108,6 +108,7 @@ class FrameStore {
       this.asked.delete(row);
       this.held.set(row, unpackFrame(bytes, k * layout.nbytes, layout));
     });
+    for (const row of content.later) this.asked.delete(row);
     this.makeRoom();
     for (const listener of this.listeners) listener();
     this.fetch();

@@ -4,7 +4,8 @@ const SPECTRUM_MARGIN = { left: 40, right: 6, top: 18, bottom: 26 };
 const SMALLEST_SHARE = 1e-4;
 
 class SpectrumPicture {
-  constructor(parent) {
+  constructor(parent, scene) {
+    this.scene = scene;
     this.canvas = makeCanvas(parent, "Spectrum of the 2RDM: share of each eigenvalue in the trace");
     this.canvas.className = "rdmviz-spectrum";
   }
@@ -37,7 +38,7 @@ class SpectrumPicture {
     }
     writeText(context, theme, "mode", (x0 + x1) / 2, height - 2, { align: "center", size: 10 });
     if (frame.state === 0) {
-      writeText(context, theme, `Tr C ${formatNumber(frame.trace)} · participation ratio ${formatNumber(frame.ratio)}`, x1, 11, { align: "right", color: theme.text });
+      writeText(context, theme, `Tr C ${formatNumber(frame.trace)} · PR ${formatNumber(frame.ratio)}, ${this.scene.get("mode_detrend")} detrending`, x1, 11, { align: "right", color: theme.text });
     }
   }
 }

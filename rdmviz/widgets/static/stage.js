@@ -28,7 +28,8 @@ function renderStage(model, el, scene) {
     scene,
   );
   const spectrum = new SpectrumPicture(
-    figure(pictures, "rdmviz-figure-spectrum", "Spectrum", "Share of each eigenvalue in the trace: one tall bar is one collective mode"),
+    figure(pictures, "rdmviz-figure-spectrum", "Spectrum", "Share of each eigenvalue in the trace: one tall bar is one collective mode. PR: participation ratio, the number of modes that take part"),
+    scene,
   );
   const store = frameStore(scene);
   const coloring = new Coloring(scene);
@@ -44,6 +45,15 @@ function renderStage(model, el, scene) {
   };
 
   let drawn = null;
+  // After a change of window or detrending the old picture is greyed until the new one is here.
+  const waiting = (is) => {
+    stage.classList.toggle("rdmviz-waiting", is);
+    stage.setAttribute("aria-busy", String(is));
+    if (is) {
+      note.textContent = "Computing …";
+      note.hidden = false;
+    }
+  };
   const [schedule, stopRedrawing] = redrawing(stage, (theme) => {
     const wanted = scene.get("index");
     const index = store.at(wanted) ? wanted : store.onTheWay(drawn, wanted);
@@ -56,6 +66,7 @@ function renderStage(model, el, scene) {
     note.textContent = scene.get("notes")[frame.state] ?? "";
     note.hidden = !note.textContent;
     drawn = index;
+    waiting(false);
     stage.dataset.step = String(steps[index]);
   });
 
@@ -130,6 +141,7 @@ function renderStage(model, el, scene) {
     listening(scene, ["steps", "shown"], reload),
     listening(scene, ["epoch"], () => {
       drawn = null;
+      waiting(true);
     }),
     () => store.listeners.delete(arrived),
   ];

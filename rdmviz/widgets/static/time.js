@@ -1,6 +1,6 @@
 // The time bar: a native range input (arrow keys, Page Up/Down, Home/End come with it), Play, and the step in words.
 
-const SPEEDS = [["¼×", 8], ["½×", 15], ["1×", 30], ["2×", 60], ["4×", 120], ["8×", 240]];
+const SPEEDS = [["¼×", 15], ["½×", 30], ["1×", 60], ["2×", 120], ["4×", 240]];
 
 function renderTime(model, el, scene) {
   const bar = element("div", "rdmviz-time");
@@ -43,7 +43,10 @@ function renderTime(model, el, scene) {
   slider.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
     event.stopPropagation(); // the notebook has its own meaning for these keys
-    if (way && event.shiftKey) {
+    if (event.key === " ") {
+      event.preventDefault();
+      setPlaying(!scene.get("playing"));
+    } else if (way && event.shiftKey) {
       event.preventDefault();
       moveTo(scene.get("index") + 10 * way);
     }
