@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingRun"]
 
-_BLOCK_BYTES = 32 * 2**20
+_BLOCK_BYTES, _STEPS = 32 * 2**20, np.iinfo(np.int64)
 
 
 class TrainingRun:
@@ -198,13 +198,17 @@ class TrainingRun:
         StepNotFoundError
             Nothing was recorded at that step; the message names the nearest ones.
         """
-        if not isinstance(step, (Integral, float)) or float(step) != step or isinstance(step, bool):
-            raise StepNotFoundError(f"step {step!r} is not a training step; expected an integer")
-        row = int(np.searchsorted(self._steps, step))
-        if row == self.n_steps or self._steps[row] != step:
-            near = " and ".join(str(s) for s in nearest(self._steps, step))
+        given: Any = step.item() if isinstance(step, np.generic) else step
+        if isinstance(given, bool) or not isinstance(given, (Integral, float)) or given % 1 != 0:
+            raise StepNotFoundError(f"step {given!r:.60} is not a training step; expected an integer")
+        asked = int(given)  # beyond 2**53 floats take neighbours for each other
+        inside = min(max(asked, _STEPS.min), _STEPS.max)
+        row = int(np.searchsorted(self._steps, inside))
+        if inside != asked or row == self.n_steps or self._steps[row] != asked:
+            near = " and ".join(map(str, nearest(self._steps, inside)))
+            named = str(asked) if inside == asked else f"of {asked.bit_length()} bits"
             raise StepNotFoundError(
-                f"nothing was recorded at step {step}; the nearest recorded: {near} "
+                f"nothing was recorded at step {named}; the nearest recorded: {near} "
                 f"(steps {self._steps[0]} to {self._steps[-1]}, see run.steps)"
             )
         return row

@@ -51,7 +51,6 @@ def test_the_readme_example_runs(tmp_path, monkeypatch):
     first, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     names: dict[str, object] = {}
     exec(first, names)
-    names["run"] = rdmviz.load_example("grokking")
     exec(second, names)
     assert rdmviz.open_run("xor.rdmviz").n_steps == 1000
 

@@ -123,9 +123,22 @@ def test_index_of_names_the_nearest_steps(loss):
         run.index_of(999)
     with pytest.raises(StepNotFoundError, match="nearest recorded: 0 "):
         run.index_of(-3)
-    for odd in (2.5, math.nan, "10", None, True):
+    for odd in (2.5, math.nan, math.inf, "10", None, True, np.True_):
         with pytest.raises(StepNotFoundError):
             run.index_of(odd)
+
+
+def test_index_of_tells_large_steps_apart(loss):
+    run = TrainingRun.from_arrays(loss, 2**53 + np.arange(6))
+    assert run.index_of(2**53 + 1) == 1
+    assert run.index_of(float(2**53)) == 0
+    for beyond in (10**400, -(10**400), 2**63):
+        with pytest.raises(StepNotFoundError, match="bits; the nearest recorded"):
+            run.index_of(beyond)
+    ending = TrainingRun.from_arrays(loss[:2], [0, 2**63 - 1])
+    assert ending.index_of(2**63 - 1) == 1
+    with pytest.raises(StepNotFoundError, match="of 64 bits"):
+        ending.index_of(2**63)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
+import zipfile
 from pathlib import Path
 
 import fsspec
@@ -102,6 +103,90 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["note.zip", "thesis"]
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "loss/mine.csv", "backup/zarr.json", "loss/c/0/0.bak"])
+def test_a_run_folder_with_other_files_is_not_replaced(tmp_path, name):
+    a_run().save(tmp_path / "run")
+    mine = tmp_path / "run" / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    for attempt in (a_run().save, lambda path, overwrite: RunWriter(path, 3, overwrite=overwrite)):
+        with pytest.raises(StoreExistsError, match=f"{mine.name}.* is not of the run"):
+            attempt(tmp_path / "run", overwrite=True)
+    assert mine.read_text() == "mine"
+    assert_same(open_run(tmp_path / "run"), a_run())
+
+
+def test_a_link_is_not_followed_when_replacing(tmp_path):
+    a_run().save(tmp_path / "run")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    with pytest.raises(StoreExistsError, match="not of the run"):
+        a_run(seed=1).save(tmp_path / "link", overwrite=True)
+    assert_same(open_run(tmp_path / "run"), a_run())
+
+
+def test_a_zip_with_other_files_is_not_replaced(tmp_path):
+    a_run().save(tmp_path / "run.zip")
+    with zipfile.ZipFile(tmp_path / "run.zip", "a") as archive:
+        archive.writestr("notes.txt", "mine")
+    with pytest.raises(StoreExistsError, match=r"notes\.txt"):
+        a_run(seed=1).save(tmp_path / "run.zip", overwrite=True)
+    assert_same(open_run(tmp_path / "run.zip"), a_run())
+
+
+def test_a_zip_that_is_recorded_anew_stays_until_the_end(tmp_path):
+    a_run().save(tmp_path / "run.zip")
+    writer = RunWriter(tmp_path / "run.zip", 3, overwrite=True)
+    writer.append(4, [1, 2, 3])
+    assert_same(open_run(tmp_path / "run.zip"), a_run())
+    writer.close()
+    assert open_run(tmp_path / "run.zip").steps.tolist() == [4]
+
+
+def test_empty_folders_are_room(tmp_path):
+    for name in ("empty", "empty.zip"):
+        (tmp_path / name).mkdir()
+        assert_same(open_run(a_run().save(tmp_path / name)), a_run())
+
+
+def test_other_files_below_a_url_are_not_deleted(tmp_path):
+    url = f"memory://{tmp_path.name}/mixed"
+    a_run().save(url)
+    fsspec.filesystem("memory").pipe_file(f"{url}/notes.txt", b"mine")
+    with pytest.raises(StoreExistsError, match=r"notes\.txt"):
+        a_run().save(url, overwrite=True)
+    assert fsspec.filesystem("memory").cat_file(f"{url}/notes.txt") == b"mine"
+
+
+def test_what_a_killed_writer_left_can_be_replaced(tmp_path):
+    a_run().save(tmp_path / "run")
+    for name in ("zarr.0123456789abcdef.partial", "loss/c/0/0.0123456789abcdef.partial"):
+        (tmp_path / "run" / name).write_bytes(b"")
+    a_run(seed=1).save(tmp_path / "run", overwrite=True)
+    assert_same(open_run(tmp_path / "run"), a_run(seed=1))
+
+
+@pytest.mark.parametrize("step", ["save", "write"])
+def test_a_replacement_that_fails_loses_nothing(tmp_path, monkeypatch, step):
+    a_run().save(tmp_path / "run")
+    if step == "save":
+        real = Path.rename
+
+        def refuse(self, target):
+            if self.name.endswith(".part"):
+                raise OSError("no")
+            return real(self, target)
+
+        monkeypatch.setattr(Path, "rename", refuse)
+        with pytest.raises(OSError, match="no"):
+            a_run(seed=1).save(tmp_path / "run", overwrite=True)
+    else:
+        monkeypatch.setattr(RunWriter, "_fill", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            RunWriter(tmp_path / "run", 3, probe={"id": [1, 2, 3]}, overwrite=True)
+    assert_same(open_run(tmp_path / "run"), a_run())
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 _text = st.text(st.characters(codec=None, exclude_characters="\x00"), max_size=12)
 _names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=12
@@ -175,13 +260,31 @@ def test_opening_and_reading_rows_touch_only_the_chunks_needed(chunked):
 def test_a_missing_chunk_is_told_not_filled_in(chunked):
     _, path = chunked
     (path / "loss" / "c" / "2" / "0").unlink()
-    with pytest.raises(TruncatedStoreError, match="rows 20 to 29 are missing"):
+    with pytest.raises(TruncatedStoreError, match="rows 20 to 29 of 'loss' are missing"):
         open_run(path).rows(15, 35)
 
 
 def test_rows_that_are_all_nan_are_no_damage(tmp_path):
     run = TrainingRun.from_arrays(np.full((5, 3), np.nan))
     assert np.isnan(open_run(run.save(tmp_path / "run")).rows(0, 5)).all()
+
+
+def test_zeros_and_nan_in_columns_are_no_damage(tmp_path):
+    run = TrainingRun.from_arrays(
+        np.ones((5, 3)),
+        probe={"zero": [0, 0, 0], "no": [False] * 3, "nan": [np.nan] * 3},
+        metrics={"nan": [np.nan] * 5},
+    )
+    assert_same(open_run(run.save(tmp_path / "run")), run)
+
+
+def test_a_chunk_of_nan_is_told_from_a_lost_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("rdmviz.store.layout._ROWS_PER_SMALL_CHUNK", 10)
+    path = TrainingRun.from_arrays(np.full((30, 3), np.nan)).save(tmp_path / "run")
+    (tmp_path / "run" / "loss" / "c" / "2" / "0").unlink()
+    assert np.isnan(open_run(path).rows(0, 20)).all()
+    with pytest.raises(TruncatedStoreError, match="rows 20 to 29 of 'loss' are missing"):
+        open_run(path).rows(15, 25)
 
 
 def test_a_cut_chunk_is_told(chunked):
@@ -219,9 +322,16 @@ def _head(change):
         lambda path: (path / "probe" / "text" / "c" / "0").write_bytes(b"no"),
         lambda path: (path / "probe" / "text_ends" / "c" / "0").unlink(),
         _head(lambda head: head.update(rows=56)),
-        _head(lambda head: head.update(rows=0)),
         _head(lambda head: head.update(rows=-3)),
         _head(lambda head: head.update(rows="many")),
+        _head(lambda head: head.update(rows=float("inf"))),
+        _head(lambda head: head.update(probe=[{"name": "sample", "array": "id"}])),
+        _head(lambda head: head.update(metrics=[{"name": "step", "array": "column.0"}])),
+        _head(lambda head: head.update(metrics=[{"name": 3, "array": "column.0"}])),
+        _head(lambda head: head.update(metrics=[{"name": "a", "array": "column.0"}] * 2)),
+        lambda path: (path / "probe" / "id" / "c" / "0").unlink(),
+        lambda path: (path / "metrics" / "column.0" / "c" / "0").unlink(),
+        lambda path: (path / "step" / "c" / "0").unlink(),
         _head(lambda head: head.pop("rows")),
         _head(lambda head: head.pop("probe")),
         _head(lambda head: head.update(probe=[{"name": "x", "array": "../../etc"}])),
@@ -285,7 +395,7 @@ def test_chunks_hold_many_rows_of_about_four_megabytes():
 class TestWriter:
     def test_appends_and_commits(self, tmp_path):
         with_writer = RunWriter(tmp_path / "run", 3, probe={"id": [1, 2, 3]}, name="w", attrs={"a": 1})
-        with pytest.raises(TruncatedStoreError, match="no row is committed"):
+        with pytest.raises(TruncatedStoreError, match="just begun, or nothing was recorded"):
             open_run(tmp_path / "run")
         losses = np.random.default_rng(0).normal(size=(20, 3))
         for step, row in enumerate(losses):
@@ -320,6 +430,14 @@ class TestWriter:
             (3, [1.0, 2.0, 3.0], None, StepsError),
             (4.5, [1.0, 2.0, 3.0], None, StepsError),
             ("5", [1.0, 2.0, 3.0], None, StepsError),
+            (None, [1.0, 2.0, 3.0], None, StepsError),
+            (True, [1.0, 2.0, 3.0], None, StepsError),
+            (float("nan"), [1.0, 2.0, 3.0], None, StepsError),
+            (2**70, [1.0, 2.0, 3.0], None, StepsError),
+            pytest.param(10**5000, [1.0, 2.0, 3.0], None, StepsError, id="huge"),
+            (5, [[1.0], 2.0, 3.0], None, LossShapeError),
+            (5, [1.0, 2.0, 3.0], 0.5, MetricError),
+            (5, [1.0, 2.0, 3.0], {"a": [[1], 2]}, MetricError),
             (5, [1.0, 2.0, 3.0], {"a": "x"}, MetricError),
             (5, [1.0, 2.0, 3.0], {"a": [1, 2]}, MetricError),
             (5, [1.0, 2.0, 3.0], {"step": 1}, MetricError),
@@ -335,6 +453,68 @@ class TestWriter:
         run = open_run(tmp_path / "run")
         assert run.steps.tolist() == [3, 6]
         assert list(run.metrics) == []
+
+    def test_rows_are_committed_by_time(self, tmp_path, monkeypatch):
+        now = [100.0]
+        monkeypatch.setattr("rdmviz.store.writer.time.monotonic", lambda: now[0])
+        writer = RunWriter(tmp_path / "run", 2, flush_seconds=1.0)
+        for step, second in enumerate([100.2, 101.1, 101.3, 101.9, 102.0]):
+            now[0] = second
+            writer.append(step, [1, 2])
+        assert open_run(tmp_path / "run").n_steps == 2
+        now[0] = 102.3
+        writer.append(5, [1, 2])
+        assert open_run(tmp_path / "run").n_steps == 6
+
+    @pytest.mark.parametrize("seconds", [-1, float("nan"), "1"])
+    def test_refuses_what_is_no_duration(self, tmp_path, seconds):
+        with pytest.raises(OptionError, match="flush_seconds"):
+            RunWriter(tmp_path / "run", 2, flush_seconds=seconds)
+        assert not (tmp_path / "run").exists()
+
+    def test_a_flush_that_failed_is_repeated(self, tmp_path, monkeypatch):
+        writer = RunWriter(tmp_path / "run", 2)
+        writer.append(0, [1, 2], {"acc": 0.5})
+        with monkeypatch.context() as patch:
+            patch.setattr(RunWriter, "_add_metric", lambda *args: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                writer.flush()
+        writer.append(1, [3, 4], {"acc": 0.6})
+        writer.close()
+        run = open_run(tmp_path / "run")
+        assert run.loss.to_numpy().tolist() == [[1, 2], [3, 4]]
+        assert run.metrics["acc"].to_numpy().tolist() == [0.5, 0.6]
+
+    @pytest.mark.parametrize("where", ["folder", None])
+    def test_threads_that_flush_and_read_lose_no_row(self, tmp_path, where):
+        total = 1500
+        writer = RunWriter(None if where is None else tmp_path / where, 3, flush_seconds=1e9)
+        writer.append(0, np.zeros(3))
+        failures: list[BaseException] = []
+        stop = threading.Event()
+
+        def follow() -> None:
+            try:
+                while not stop.is_set():
+                    writer.flush()
+                    run = TrainingRun.from_store(writer.read())
+                    np.testing.assert_array_equal(run.rows(0, run.n_steps)[:, 0], run.steps)
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        try:
+            for step in range(1, total):
+                writer.append(step, np.full(3, step))
+        finally:
+            stop.set()
+            thread.join()
+        writer.close()
+        assert not failures
+        run = TrainingRun.from_store(writer.read())
+        assert run.n_steps == total
+        np.testing.assert_array_equal(run.rows(0, total)[:, 0], np.arange(total))
 
     def test_a_reader_never_sees_a_torn_row(self, tmp_path):
         """Row t holds t everywhere: whatever a reader sees must be whole, and grow."""

@@ -14,8 +14,8 @@ from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.compute.rdm.clusters import cluster, embedding
 from rdmviz.compute.rdm.detrending import Detrend, check_window
-from rdmviz.compute.rdm.modes import WindowModes, window_modes
 from rdmviz.compute.rdm.followed import FollowedSigns
+from rdmviz.compute.rdm.modes import WindowModes, window_modes
 from rdmviz.compute.rdm.signs import SignChain
 from rdmviz.compute.rdm.tracking import KeyframeChain, matching_labels
 from rdmviz.compute.rdm.windows import window_traces

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rdmviz.errors import LossShapeError
+from rdmviz.errors import LossShapeError, OptionError, ProbeError
 
-__all__ = ["Inputs", "LossFn", "count", "probe_losses", "unchanged"]
+__all__ = ["Inputs", "LossFn", "checked_pair", "count", "plain", "probe_losses", "unchanged"]
 
 Inputs: TypeAlias = Tensor | tuple[Any, ...] | Mapping[str, Any]
 LossFn: TypeAlias = Callable[[Any, Any], Tensor]
@@ -70,7 +70,7 @@ def probe_losses(
                 f"loss_fn gave {shape} for {expected[0]} datapoints; expected one real number each, shape "
                 f"{expected}. Use reduction='none', and average over everything but the datapoints"
             )
-        parts.append(losses.detach().double().cpu().numpy())
+        parts.append(losses.detach().cpu().double().numpy())
     return np.concatenate(parts)
 
 
@@ -80,6 +80,72 @@ def count(targets: Any) -> int:
         return len(targets)
     except TypeError as error:
         raise LossShapeError(f"probe targets are {targets!r:.60}; expected one per datapoint") from error
+
+
+def checked_pair(probe: Any) -> tuple[Inputs, Any]:
+    """Return probe inputs and targets of the same length, NumPy arrays as tensors.
+
+    Raises
+    ------
+    OptionError
+        Not a pair.
+    LossShapeError
+        Fewer than two datapoints.
+    ProbeError
+        An input is not as long as the targets, or is an array that torch cannot hold.
+    """
+    if not isinstance(probe, (tuple, list)) or len(probe) != 2:
+        raise OptionError(f"probe is a {type(probe).__name__}; expected the pair (inputs, targets)")
+    inputs, targets = _tensors(probe[0], "inputs"), _tensors(probe[1], "targets")
+    samples = count(targets)
+    if samples < 2:
+        raise LossShapeError(f"{samples} datapoint(s) in the probe; expected at least two")
+    if isinstance(inputs, Mapping):
+        named = {f"inputs[{name!r}]": value for name, value in inputs.items()}
+    elif isinstance(inputs, tuple):
+        named = {f"inputs[{index}]": value for index, value in enumerate(inputs)}
+    else:
+        named = {"inputs": inputs}
+    if not named:
+        raise ProbeError("probe inputs are empty; expected at least one tensor")
+    for name, value in named.items():
+        try:
+            length = len(value)
+        except TypeError as error:
+            raise ProbeError(
+                f"probe {name} is {value!r:.60}; expected one entry for each of {samples} targets"
+            ) from error
+        if length != samples:
+            raise ProbeError(
+                f"probe {name} has {length} datapoints and targets {samples}; expected as many. "
+                "Cut both to the same datapoints"
+            )
+    return inputs, targets
+
+
+def _tensors(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tensors(item, f"{name}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_tensors(item, f"{name}[{index}]") for index, item in enumerate(value))
+    if not isinstance(value, np.ndarray):
+        return value
+    try:
+        return torch.as_tensor(value if value.flags.writeable else value.copy())
+    except (TypeError, ValueError) as error:
+        raise ProbeError(
+            f"probe {name} cannot be a tensor ({error}); expected numbers. "
+            "Convert it first, for example with .astype('float32')"
+        ) from error
+
+
+def plain(value: Any) -> Any:
+    """Return a tensor as a NumPy array, wherever it lives; anything else as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    value = value.detach().cpu()
+    # NumPy has no bfloat16
+    return (value.double() if value.is_floating_point() else value).numpy()
 
 
 def _part(inputs: Any, part: slice) -> Any:

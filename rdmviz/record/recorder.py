@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -11,12 +13,21 @@ import numpy as np
 from torch import nn
 
 from rdmviz.errors import OptionError, TruncatedStoreError
-from rdmviz.record.evaluation import Inputs, LossFn, count, probe_losses, unchanged
+from rdmviz.record.evaluation import (
+    Inputs,
+    LossFn,
+    checked_pair,
+    count,
+    plain,
+    probe_losses,
+    unchanged,
+)
 from rdmviz.record.losses import default_loss
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunWriter
 from rdmviz.store.places import at
-from rdmviz.store.replacing import clear
+from rdmviz.store.replacing import check_room
+from rdmviz.store.rows import checked_row, checked_seconds, checked_step
 
 __all__ = ["Recorder"]
 
@@ -43,7 +54,8 @@ class Recorder:
         Where to write: a folder, a ``.zip`` or an fsspec URL. None keeps the run in memory.
     probe : (inputs, targets), optional
         The fixed datapoints to watch. ``inputs`` is a tensor, a tuple ``model(*inputs)`` or a mapping
-        ``model(**inputs)``, datapoints first; leave it out to :meth:`append` losses from elsewhere.
+        ``model(**inputs)``, datapoints first; NumPy arrays become tensors. Leave it out to :meth:`append`
+        losses from elsewhere.
     loss_fn : callable, optional
         ``loss_fn(outputs, targets)`` gives one number per datapoint. By default cross-entropy for integer
         targets, squared error for real ones.
@@ -59,6 +71,10 @@ class Recorder:
         As in :meth:`rdmviz.TrainingRun.from_arrays`.
     overwrite : bool
         Replace a run at ``path``.
+    flush_seconds : float
+        Commit to ``path`` whenever a row comes this much after the last commit, so that a training that is
+        killed keeps its rows up to about then, and others can follow it. A ``.zip`` is written at the end
+        only.
 
     Raises
     ------
@@ -66,6 +82,8 @@ class Recorder:
         Something is at ``path``.
     OptionError
         An option has no meaning.
+    ProbeError
+        Inputs and targets of the probe differ in length, or ``metadata`` does not fit them.
     """
 
     def __init__(
@@ -81,14 +99,17 @@ class Recorder:
         name: str = "",
         attrs: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        flush_seconds: float = 1.0,
     ) -> None:
-        if every < 1 or (batch_size is not None and batch_size < 1):
-            raise OptionError(f"every={every}, batch_size={batch_size}; expected at least 1")
+        counts: dict[str, Any] = {"every": every, "batch_size": 1 if batch_size is None else batch_size}
+        for option, value in counts.items():
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise OptionError(f"{option}={value!r:.60}; expected an integer, at least 1")
         if str(getattr(dtype, "__name__", dtype)) not in ("float16", "float32", "float64"):
             raise OptionError(f"dtype={dtype!r}; expected float16, float32 or float64")
-        if probe is not None and (not isinstance(probe, tuple) or len(probe) != 2):
-            raise OptionError(f"probe is a {type(probe).__name__}; expected the pair (inputs, targets)")
-        self._probe = probe
+        checked_seconds(flush_seconds)
+        self._probe = None if probe is None else checked_pair(probe)
+        self._lock = threading.RLock()
         self._loss_fn = loss_fn or default_loss
         self._every = every
         self._batch_size = batch_size
@@ -99,16 +120,23 @@ class Recorder:
             "name": name,
             "attrs": attrs,
             "overwrite": overwrite,
+            "flush_seconds": flush_seconds,
         }
         self._writer: RunWriter | None = None
-        if probe is not None:
-            self._writer = RunWriter(path, count(probe[1]), **self._options)
+        if self._probe is not None:
+            self._writer = RunWriter(path, count(self._probe[1]), **self._options)
         elif path is not None:
-            clear(at(path), overwrite=overwrite, dry=True)
+            check_room(at(path), overwrite=overwrite)
 
     def due(self, step: int) -> bool:
-        """Return whether ``step`` is one of those recorded."""
-        return step % self._every == 0
+        """Return whether ``step`` is one of those recorded.
+
+        Raises
+        ------
+        StepsError
+            Not an integer.
+        """
+        return checked_step(step) % self._every == 0
 
     def record(self, step: int, model: nn.Module, metrics: Metrics | None = None) -> bool:
         """Record the model at a step, if the step is due, and return whether it was.
@@ -127,9 +155,15 @@ class Recorder:
         LossShapeError, StepsError, MetricError
             Nothing of the step is kept.
         OptionError
-            The recorder was made without a probe.
+            The recorder was made without a probe, or ``model`` is no Module.
         """
-        if not self.due(step):
+        due = self.due(step)
+        if not isinstance(model, nn.Module):
+            raise OptionError(
+                f"model is a {type(model).__name__}; expected a torch.nn.Module: record(step, model). "
+                "For losses computed elsewhere use append(step, losses)"
+            )
+        if not due:
             return False
         if self._probe is None:
             raise OptionError("this Recorder has no probe; pass probe=(inputs, targets), or use append")
@@ -141,10 +175,31 @@ class Recorder:
         return True
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
-        """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not."""
-        if self._writer is None:
-            self._writer = RunWriter(self._path, np.size(losses), **self._options)
-        self._writer.append(step, losses, metrics)
+        """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
+
+        Parameters
+        ----------
+        step : int
+            Training step, larger than the one before.
+        losses : array_like or Tensor, shape (n,)
+            Loss of each datapoint.
+        metrics : mapping, optional
+            Name to number, or to a tensor of one.
+
+        Raises
+        ------
+        LossShapeError, StepsError, MetricError
+            Nothing of the row is kept, and nothing is created for a first row that does not fit.
+        """
+        row = plain(losses)
+        measured: Any = metrics
+        if isinstance(metrics, Mapping):
+            measured = {name: plain(value) for name, value in metrics.items()}
+        with self._lock:
+            if self._writer is None:
+                checked_row(step, row, measured)
+                self._writer = RunWriter(self._path, len(row), **self._options)
+            self._writer.append(step, row, measured)
 
     def flush(self) -> None:
         """Make everything recorded so far readable by others."""
@@ -165,10 +220,11 @@ class Recorder:
         TruncatedStoreError
             Nothing was recorded yet.
         """
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             raise TruncatedStoreError("nothing was recorded yet; record at least one step")
-        self.flush()
-        return TrainingRun.from_store(self._writer.read())
+        writer.flush()
+        return TrainingRun.from_store(writer.read())
 
     def _finish(self) -> None:
         if self._writer is not None:

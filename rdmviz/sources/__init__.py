@@ -40,6 +40,8 @@ def open_run(path: str | PathLike[str]) -> TrainingRun:
     ------
     RunNotFoundError
         Nothing is there; the message lists what is near.
+    OptionError
+        ``path`` is no path.
     SchemaVersionError, TruncatedStoreError
         The store is from a newer rdmviz, or damaged.
     UnsafeDataError
@@ -50,7 +52,11 @@ def open_run(path: str | PathLike[str]) -> TrainingRun:
         The data are no run.
     """
     place = at(path)
-    name = Path(urlsplit(place).path).name if isinstance(place, str) else place.name
+    if isinstance(place, Path):
+        name = place.name
+    else:
+        parts = urlsplit(place)  # memory://run.csv has no path
+        name = Path(parts.path).name or parts.netloc
     suffix = Path(name).suffix.lower()
     if suffix in (".npz", ".csv", ".parquet") and not (isinstance(place, Path) and place.is_dir()):
         if isinstance(place, Path) and not place.is_file():
@@ -60,6 +66,10 @@ def open_run(path: str | PathLike[str]) -> TrainingRun:
                 return from_npz(file, str(place), name=Path(name).stem)
             frame = read_csv(file) if suffix == ".csv" else read_parquet(file, str(place))
             return from_frame(frame, name=Path(name).stem)
+    if suffix == ".npy" and not (isinstance(place, Path) and not place.is_file()):
+        raise RunNotFoundError(
+            f"{place} is a single array; make a run of it with TrainingRun.from_arrays(numpy.load(path))"
+        )
     if isinstance(place, Path) and place.is_file() and suffix != ".zip":
         raise RunNotFoundError(
             f"{place} is a file of unknown kind; expected a store, .zip, .npz, .csv or .parquet"

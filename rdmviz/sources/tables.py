@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
-from rdmviz.errors import LossShapeError, MissingExtraError, ProbeError, StepsError, TruncatedStoreError
+from rdmviz.errors import (
+    LossShapeError,
+    MetricError,
+    MissingExtraError,
+    ProbeError,
+    StepsError,
+    TruncatedStoreError,
+)
 from rdmviz.run import TrainingRun
+from rdmviz.sources.texts import column_of, integers, is_text, number, whole_numbers
 
 __all__ = ["from_frame", "read_csv", "read_parquet"]
 
@@ -16,13 +26,54 @@ _METRICS = "metrics/"
 
 
 def read_csv(file: IO[bytes]) -> pd.DataFrame:
-    """Read a CSV file as text: what a cell means depends on its column, and ``NA`` may be a label."""
+    """Read a CSV file as text: what a cell means depends on its column, and ``NA`` may be a label.
+
+    Raises
+    ------
+    TruncatedStoreError
+        No CSV, or not in UTF-8.
+    LossShapeError
+        Another separator, columns without a name or of the same name, rows longer or shorter than the header.
+    """
     try:
-        return pd.read_csv(file, dtype=str, keep_default_na=False, na_filter=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        header = next((fields for fields in csv.reader(text) if fields), [])
+        text.detach()
+        _check_header(header)
+        file.seek(0)
+        frame = pd.read_csv(
+            file, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig", low_memory=False
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as error:
         raise TruncatedStoreError(
             f"the table cannot be read ({error}); expected UTF-8 CSV with a header"
         ) from error
+    # pandas takes what stands before the columns it has names for as the index, and shifts every column
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise LossShapeError(
+            f"rows of the table have more fields than its header has names ({len(header)}). "
+            "Quote texts that hold commas, and write no index: to_csv(path, index=False)"
+        )
+    return frame
+
+
+def _check_header(header: list[str]) -> None:
+    if len(header) == 1:
+        mark = next((mark for mark in ";\t|" if mark in header[0]), None)
+        if mark is not None:
+            raise LossShapeError(
+                f"the table is separated by {mark!r}; expected commas. Convert it first, for example "
+                f"pandas.read_csv(path, sep={mark!r}).to_csv(new_path, index=False), "
+                "with decimal=',' if numbers are written 0,5"
+            )
+    repeated = sorted({name for name in header if header.count(name) > 1 and name})
+    if repeated:
+        raise LossShapeError(f"the table repeats columns {repeated}; expected each name once")
+    if "" in header:
+        raise LossShapeError(
+            f"column {header.index('') + 1} of the table has no name; expected one for each column. "
+            "If it is an index, write the table without: to_csv(path, index=False)"
+        )
 
 
 def read_parquet(file: IO[bytes], where: str) -> pd.DataFrame:
@@ -90,7 +141,9 @@ def _from_wide(frame: pd.DataFrame, name: str) -> TrainingRun:
 
 def _from_long(frame: pd.DataFrame, name: str) -> TrainingRun:
     steps, row = np.unique(_integers(frame, "step"), return_inverse=True)
-    labels = _guessed(frame["sample"].to_numpy())
+    labels = frame["sample"].to_numpy()
+    if is_text(labels):
+        labels = whole_numbers(labels)
     codes, names = pd.factorize(labels, sort=labels.dtype.kind != "O")
     if (codes < 0).any():
         raise ProbeError(
@@ -98,12 +151,18 @@ def _from_long(frame: pd.DataFrame, name: str) -> TrainingRun:
         )
     shape = (len(steps), len(names))
     cell = row * shape[1] + codes
-    counts = np.bincount(cell, minlength=shape[0] * shape[1])
-    if (counts != 1).any():
-        wrong = int(np.argmax(counts != 1))
+    # Sorted first: a sparse table of many steps and samples would need a count for each pair of them.
+    filled, counts = np.unique(cell, return_counts=True)
+    if len(filled) != shape[0] * shape[1] or len(filled) != len(cell):
+        lost = int(np.argmax(np.append(filled, -1) != np.arange(len(filled) + 1)))
+        twice = int(filled[np.argmax(counts > 1)]) if (counts > 1).any() else lost
+        wrong = min(lost, twice) if lost < shape[0] * shape[1] else twice
+        found = int(counts[filled == wrong].sum())
+        sample = names[wrong % shape[1]]
         raise LossShapeError(
-            f"step {steps[wrong // shape[1]]} has {counts[wrong]} losses for sample "
-            f"{names[wrong % shape[1]]!r}; expected exactly one for each step and sample"
+            f"step {steps[wrong // shape[1]]} has {found} losses for sample "
+            f"{sample.item() if isinstance(sample, np.generic) else sample!r}; "
+            "expected exactly one for each step and sample"
         )
     loss = np.empty(shape)
     loss[row, codes] = _numbers(frame, "loss")
@@ -116,11 +175,11 @@ def _from_long(frame: pd.DataFrame, name: str) -> TrainingRun:
     for column in frame.columns:
         if column in ("step", "sample", "loss"):
             continue
-        values = _guessed(frame[column].to_numpy())[order]
+        values = frame[column].to_numpy()[order]
         if (_same(values[:1], values)).all():
-            probe[str(column)] = values[0]
+            probe[str(column)] = column_of(values[0])
         elif (_same(values[:, :1], values)).all():
-            metrics[str(column)] = values[:, 0]
+            metrics[str(column)] = _numbers(pd.DataFrame({column: values[:, 0]}), column, MetricError)
         else:
             raise ProbeError(
                 f"column {str(column)!r} changes within samples and within steps; expected one value per "
@@ -135,20 +194,16 @@ def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.asarray(one == other)
 
 
-def _is_text(values: np.ndarray) -> bool:
-    return values.dtype.kind in "OUT" and all(isinstance(value, str) for value in values.tolist())
-
-
-def _numbers(frame: pd.DataFrame, column: Any) -> np.ndarray:
+def _numbers(frame: pd.DataFrame, column: Any, wrong: type[ValueError] = LossShapeError) -> np.ndarray:
     values: np.ndarray = frame[column].to_numpy()
     if values.dtype.kind in "fiub":
         return values.astype(np.float64)
     numbers = np.empty(len(values))
     for index, value in enumerate(values.tolist()):
         try:
-            numbers[index] = float(value)
+            numbers[index] = number(value)
         except (TypeError, ValueError) as error:
-            raise LossShapeError(
+            raise wrong(
                 f"row {index} of column {str(column)!r} is {value!r:.40}; expected a number "
                 "(write nan where there is none)"
             ) from error
@@ -160,26 +215,8 @@ def _integers(frame: pd.DataFrame, column: str) -> np.ndarray:
     if values.dtype.kind in "iu":
         return values
     try:
-        if not _is_text(values):
+        if not is_text(values):
             raise ValueError(f"dtype {values.dtype}")
-        return np.array([int(value) for value in values.tolist()], dtype=np.int64)
+        return integers(values.tolist())
     except (ValueError, OverflowError) as error:
         raise StepsError(f"column {column!r} does not hold integers ({error})") from error
-
-
-def _guessed(values: np.ndarray) -> np.ndarray:
-    """Return text as integers or floats where every cell is one; ``007`` stays text."""
-    if not _is_text(values):
-        return values
-    texts = values.tolist()
-    for kind in (int, float):
-        try:
-            parsed = [kind(text) for text in texts]
-            if kind is int and [str(number) for number in parsed] != texts:
-                continue
-            if kind is float and any(text[:1] == "0" and text[1:2].isdigit() for text in texts):
-                continue
-            return np.array(parsed, dtype=np.int64 if kind is int else np.float64)
-        except (ValueError, OverflowError):
-            continue
-    return np.array(texts, dtype=object)

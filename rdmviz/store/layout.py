@@ -32,6 +32,7 @@ __all__ = [
     "decode_text",
     "encode_text",
     "is_array_name",
+    "is_store_file",
 ]
 
 SCHEMA: Final = 1
@@ -42,6 +43,11 @@ CODECS: Final = (BytesCodec, BloscCodec, Crc32cCodec)
 _CHUNK_BYTES: Final = 4 * 2**20
 _ROWS_PER_SMALL_CHUNK: Final = 4096
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# A process that is killed may leave what Zarr was writing beside the file that it was to become.
+_FILE = re.compile(
+    rf"((loss|step|(metrics|probe)/{_PLAIN.pattern})/)?((metrics|probe)/)?"
+    r"(zarr(\.json|\.[0-9a-f]+\.partial)|c/\d+(/\d+)?(\.[0-9a-f]+\.partial)?)"
+)
 
 
 def chunk_rows(samples: int, itemsize: int) -> int:
@@ -66,6 +72,11 @@ def array_names(columns: Iterable[str], taken: Iterable[str] = ()) -> dict[str, 
 def is_array_name(name: object) -> bool:
     """Return whether a name read from a store can be one that :func:`array_names` gave."""
     return isinstance(name, str) and _PLAIN.fullmatch(name) is not None
+
+
+def is_store_file(name: str) -> bool:
+    """Return whether a file, by its name within a store, can be one that rdmviz wrote."""
+    return _FILE.fullmatch(name) is not None
 
 
 def encode_text(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

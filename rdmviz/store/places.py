@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, ZipStore
 
-from rdmviz.errors import MissingExtraError, RunNotFoundError
+from rdmviz.errors import MissingExtraError, OptionError, RunNotFoundError
 
 __all__ = ["at", "fetch", "is_zip", "missing", "openable", "reading"]
 
@@ -23,11 +23,28 @@ _MOST_NAMES = 8
 
 
 def at(path: str | PathLike[str]) -> Path | str:
-    """Return a local path, or the URL as text; ``file://`` URLs are local paths."""
-    text = fspath(path)
-    if "://" not in text:
-        return Path(text).expanduser()
-    parts = urlsplit(text)
+    """Return a local path, or the URL as text; ``file://`` URLs are local paths.
+
+    Raises
+    ------
+    OptionError
+        Not a path or URL.
+    RunNotFoundError
+        A URL that cannot be taken apart, or the home folder of nobody.
+    """
+    text = path if isinstance(path, (str, PathLike)) else None
+    text = None if text is None else fspath(text)
+    if not isinstance(text, str):
+        raise OptionError(
+            f"path is a {type(path).__name__}; expected a path or URL as text. "
+            "Losses that are in memory become a run with TrainingRun.from_arrays(loss)"
+        )
+    try:
+        if "://" not in text:
+            return Path(text).expanduser()
+        parts = urlsplit(text)
+    except (RuntimeError, ValueError) as error:
+        raise RunNotFoundError(f"{text!r:.120} is no path or URL that exists ({error})") from error
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
     return text

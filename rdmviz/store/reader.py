@@ -14,6 +14,7 @@ from xarray.core import indexing
 from zarr.abc.store import Store
 
 from rdmviz.errors import RunNotFoundError, SchemaVersionError, TruncatedStoreError
+from rdmviz.store.chunks import lost_chunk
 from rdmviz.store.layout import CODECS, KEY, SCHEMA, decode_text, is_array_name
 
 __all__ = ["RunStore"]
@@ -53,16 +54,23 @@ class RunStore:
             self.name = str(head["name"])
             self.attrs: dict[str, Any] = dict(head["attrs"])
             probe, metrics = head["probe"], head["metrics"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._truncated(f"its header lacks {error}") from error
-        if self._rows < 1:
-            raise self._truncated("no row is committed yet; record at least one step")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise self._truncated(f"its header lacks or garbles {error}") from error
+        if self._rows == 0:
+            raise TruncatedStoreError(
+                f"{where} holds no committed row yet: its recording has just begun, or nothing was recorded. "
+                "Wait for the first rows, or call recorder.flush() where it is recorded"
+            )
+        if self._rows < 0:
+            raise self._truncated(f"its header counts {self._rows} rows")
         self._loss = self._array(group, "loss")
         if self._loss.ndim != 2 or self._loss.dtype.kind != "f" or self._loss.shape[1] < 2:
             raise self._truncated(f"loss has shape {self._loss.shape} and dtype {self._loss.dtype}")
         if self._loss.shape[0] < self._rows:
             raise self._truncated(f"{self._rows} rows are committed but loss holds {self._loss.shape[0]}")
         self._height = self._loss.chunks[0]
+        if self._loss.chunks[1] < self._loss.shape[1]:
+            raise self._truncated(f"loss has chunks of {self._loss.chunks}, not of whole rows")
         self.steps = self._column(group, "step", self._rows)
         if self.steps.dtype != np.int64 or (self.steps[1:] <= self.steps[:-1]).any():
             raise self._truncated("its steps are not increasing integers")
@@ -106,9 +114,6 @@ class RunStore:
                 return self._chunks[number]
         start = number * self._height
         block = self._read(self._loss, "loss", start, min(start + self._height, self._rows))
-        # Zarr reads a chunk that is not there as its fill value, NaN here: losses that never were.
-        if np.isnan(block).all() and self._loss.nchunks_initialized < -(-self._rows // self._height):
-            raise self._truncated(f"losses of rows {start} to {start + len(block) - 1} are missing")
         block.flags.writeable = False
         with self._lock:
             self._chunks[number] = block
@@ -178,15 +183,25 @@ class RunStore:
         for entry in listed if isinstance(listed, list) else [listed]:
             if not isinstance(entry, Mapping) or "name" not in entry or not is_array_name(entry.get("array")):
                 raise self._truncated(f"its header names a column {entry!r:.80}")
+            name = entry["name"]
+            if not isinstance(name, str) or name in ("", "step", "sample"):
+                raise self._truncated(f"its header names a column {name!r:.80}")
+        names = [entry["name"] for entry in listed]
+        if len(set(names)) < len(names):
+            raise self._truncated(f"its header repeats a column of {names!r:.80}")
         return list(listed)
 
     def _read(self, array: zarr.Array[Any], path: str, start: int, stop: int) -> np.ndarray:
         try:
-            return np.array(array[start:stop])
+            values = np.array(array[start:stop])
+            lost = lost_chunk(array, values, start)
         except Exception as error:  # codecs, file systems and networks each raise their own
             raise self._truncated(
                 f"rows {start} to {stop - 1} of {path!r} cannot be read ({error})"
             ) from error
+        if lost is not None:
+            raise self._truncated(f"rows {lost.start} to {lost.stop - 1} of {path!r} are missing")
+        return values
 
     def _truncated(self, why: str) -> TruncatedStoreError:
         return TruncatedStoreError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from rdmviz.store.layout import chunk_rows
 from rdmviz.store.places import at, is_zip
-from rdmviz.store.replacing import clear, upload, write_zip
+from rdmviz.store.replacing import check_room, replacing, upload, write_zip
 from rdmviz.store.writer import RunWriter
 
 __all__ = ["save_run"]
@@ -51,7 +51,7 @@ def save_run(
         Something is at the path and may not be replaced.
     """
     place = at(path)
-    clear(place, overwrite=overwrite, dry=True)
+    check_room(place, overwrite=overwrite)
 
     def write(target: Path | None) -> RunWriter:
         writer = RunWriter(target, samples, probe=probe, name=name, attrs=attrs, dtype=dtype)
@@ -69,14 +69,14 @@ def save_run(
         part = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             write(part)
-            clear(place, overwrite=overwrite)
-            part.rename(place)
+            with replacing(place, overwrite=overwrite):
+                part.rename(place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return
     writer = write(None)
-    clear(place, overwrite=overwrite)
-    if isinstance(place, Path):
-        write_zip(writer.memory, place)
-    else:
-        upload(writer.memory, place)
+    with replacing(place, overwrite=overwrite):
+        if isinstance(place, Path):
+            write_zip(writer.memory, place)
+        else:
+            upload(writer.memory, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from os import PathLike
@@ -14,23 +15,23 @@ from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
-from rdmviz.errors import LossShapeError, MetricError, StepsError, StoreExistsError
+from rdmviz.errors import LossShapeError, StoreExistsError
 from rdmviz.store.layout import COMPRESSORS, KEY, SCHEMA, array_names, chunk_rows, encode_text
 from rdmviz.store.places import at, is_zip, openable, reading
 from rdmviz.store.reader import RunStore
-from rdmviz.store.replacing import clear, write_zip
-from rdmviz.validation import checked_attrs, checked_metrics, checked_probe
+from rdmviz.store.replacing import replacing, write_zip
+from rdmviz.store.rows import checked_row, checked_seconds
+from rdmviz.validation import checked_attrs, checked_probe
 
 __all__ = ["RunWriter"]
-
-_SECONDS_BETWEEN_COMMITS = 2.0
 
 
 class RunWriter:
     """Appends rows to a new store.
 
-    Rows wait in memory for at most about two seconds or one chunk, then are written and committed: who
-    opens the store meanwhile sees whole rows only.
+    Rows wait in memory until a chunk of them is there, or an append comes ``flush_seconds`` after the last
+    commit; then they are written and committed. Who opens the store meanwhile sees whole rows only, and a
+    run that is killed keeps what was committed. Threads may share a writer.
 
     Parameters
     ----------
@@ -44,11 +45,15 @@ class RunWriter:
         Precision of the losses: float16, float32 or float64.
     overwrite : bool
         Replace a run that is there already.
+    flush_seconds : float
+        Commit whenever an append comes this much after the last commit; 0 commits every row.
 
     Raises
     ------
     StoreExistsError
         Something is at the path.
+    OptionError
+        ``flush_seconds`` is no duration.
     """
 
     def __init__(
@@ -61,20 +66,18 @@ class RunWriter:
         attrs: Mapping[str, Any] | None = None,
         dtype: Any = np.float32,
         overwrite: bool = False,
+        flush_seconds: float = 1.0,
     ) -> None:
+        checked_seconds(flush_seconds)
         if samples < 2:
             raise LossShapeError(f"{samples} datapoint(s); expected at least two")
         columns = checked_probe(probe, samples)
         facts = checked_attrs(attrs)
         self._place = None if path is None else at(path)
-        if self._place is not None:
-            clear(self._place, overwrite=overwrite)
         self._files: dict[str, Buffer] = {}
         self._store: Store
-        if self._place is None or is_zip(self._place):
-            self._store = MemoryStore(self._files)
-        else:
-            self._store = openable(self._place, read_only=False)
+        self._lock = threading.RLock()
+        self._flush_seconds = flush_seconds
         self._samples = samples
         self._dtype = np.dtype(dtype)
         self._written = 0
@@ -83,10 +86,19 @@ class RunWriter:
         self._rows: list[np.ndarray] = []
         self._measured: list[dict[str, float]] = []
         self._metrics: dict[str, str] = {}
+        self._curves: dict[str, zarr.Array[Any]] = {}
         self._head: dict[str, Any] = {"schema": SCHEMA, "rows": 0, "name": str(name), "attrs": facts}
-        self._create(columns)
-        self._committed_at = time.monotonic()
         self.closed = False
+        if self._place is None:
+            self._store = MemoryStore(self._files)
+            self._create(columns)
+            return
+        with replacing(self._place, overwrite=overwrite):
+            if is_zip(self._place):
+                self._store = MemoryStore(self._files)
+            else:
+                self._store = openable(self._place, read_only=False)
+            self._create(columns)
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add one row.
@@ -105,61 +117,59 @@ class RunWriter:
         LossShapeError, StepsError, MetricError
             The row does not fit; nothing of it is kept.
         """
-        if self.closed:
-            raise StoreExistsError(f"step {step} came after the store was closed; record into a new one")
-        row = np.asarray(losses)
-        if row.shape != (self._samples,) or row.dtype.kind not in "fiub":
-            raise LossShapeError(
-                f"losses at step {step} have shape {row.shape} and dtype {row.dtype}; "
-                f"expected one real number for each of {self._samples} datapoints"
+        with self._lock:
+            if self.closed:
+                raise StoreExistsError(
+                    f"step {step!r:.60} came after the store was closed; record into a new one"
+                )
+            number, row, measured = checked_row(
+                step, losses, metrics, samples=self._samples, last=self._last_step
             )
-        if (
-            isinstance(step, bool)
-            or int(step) != step
-            or (self._last_step is not None and step <= self._last_step)
-        ):
-            raise StepsError(f"step {step!r} after step {self._last_step}; expected an increasing integer")
-        measured = {name: _number(name, value) for name, value in (metrics or {}).items()}
-        checked_metrics({name: [value] for name, value in measured.items()}, 1)
-        self._steps.append(int(step))
-        with np.errstate(over="ignore"):  # a loss beyond float32 is recorded as infinite, and shown as such
-            self._rows.append(row.astype(self._dtype))
-        self._measured.append(measured)
-        self._last_step = int(step)
-        waited = time.monotonic() - self._committed_at
-        if len(self._rows) >= self._height or waited > _SECONDS_BETWEEN_COMMITS:
-            self.flush()
+            self._steps.append(number)
+            with np.errstate(over="ignore"):  # a loss beyond float32 is recorded as infinite, and shown so
+                self._rows.append(row.astype(self._dtype))
+            self._measured.append(measured)
+            self._last_step = number
+            waited = time.monotonic() - self._committed_at
+            if len(self._rows) >= self._height or waited >= self._flush_seconds:
+                self.flush()
 
     def append_block(self, steps: np.ndarray, losses: np.ndarray) -> None:
         """Write rows ``(b, n)`` that are known to be valid, without committing them."""
-        self._extend(steps, losses)
+        with self._lock:
+            self._extend(steps, losses)
+            self._written += len(steps)
 
     def flush(self) -> None:
         """Write and commit the rows that wait in memory."""
-        if self.closed:
-            return
-        if self._rows:
-            for name in dict.fromkeys(name for row in self._measured for name in row):
-                if name not in self._metrics:
-                    self._add_metric(name)
-            start = self._written
-            self._extend(np.array(self._steps, dtype=np.int64), np.stack(self._rows))
-            for name in self._metrics:
-                values = [row.get(name, np.nan) for row in self._measured]
-                self._put(self._metrics_array(name), np.array(values), start)
-            self._steps.clear()
-            self._rows.clear()
-            self._measured.clear()
-        self._commit()
+        with self._lock:
+            if self.closed:
+                return
+            if self._rows:
+                for name in dict.fromkeys(name for row in self._measured for name in row):
+                    if name not in self._metrics:
+                        self._add_metric(name)
+                start = self._written
+                self._extend(np.array(self._steps, dtype=np.int64), np.stack(self._rows))
+                for name in self._metrics:
+                    values = [row.get(name, np.nan) for row in self._measured]
+                    self._put(self._curves[name], np.array(values), start)
+                # Counted last: a flush that fails half way is repeated over the same rows.
+                self._written += len(self._rows)
+                self._steps.clear()
+                self._rows.clear()
+                self._measured.clear()
+            self._commit()
 
     def close(self) -> None:
         """Write what waits and end the store; appending afterwards is an error."""
-        if self.closed:
-            return
-        self.flush()
-        self.closed = True
-        if isinstance(self._place, Path) and is_zip(self._place):
-            write_zip(self.memory, self._place)
+        with self._lock:
+            if self.closed:
+                return
+            self.flush()
+            if isinstance(self._place, Path) and is_zip(self._place):
+                write_zip(self.memory, self._place)
+            self.closed = True
 
     @property
     def memory(self) -> dict[str, bytes]:
@@ -168,18 +178,19 @@ class RunWriter:
 
     def read(self) -> RunStore:
         """Return the committed rows for reading."""
-        if self._place is None or is_zip(self._place):
-            return RunStore(self._store, "the run in memory")
-        return RunStore(reading(self._place), str(self._place))
+        with self._lock:
+            if self._place is None or is_zip(self._place):
+                return RunStore(self._store, "the run in memory")
+            return RunStore(reading(self._place), str(self._place))
 
     def put_metrics(self, metrics: Mapping[str, np.ndarray]) -> None:
         """Write whole metric curves ``(T,)`` beside rows written by :meth:`append_block`."""
         for name, values in metrics.items():
             self._add_metric(name)
-            self._put(self._metrics_array(name), values, 0)
+            self._put(self._curves[name], values, 0)
 
     def _create(self, probe: Mapping[str, np.ndarray]) -> None:
-        self._group = zarr.create_group(self._store, zarr_format=3, overwrite=True)
+        self._group = zarr.create_group(self._store, zarr_format=3)
         self._height = chunk_rows(self._samples, self._dtype.itemsize)
         self._loss = self._new("loss", (0, self._samples), (self._height, self._samples), self._dtype)
         self._step = self._new("step", (0,), (4096,), np.dtype(np.int64))
@@ -226,20 +237,16 @@ class RunWriter:
             array[:] = values
 
     def _add_metric(self, name: str) -> None:
-        self._metrics |= array_names([name], taken=self._metrics.values())
-        array = self._new(f"metrics/{self._metrics[name]}", (self._written,), (4096,), np.dtype(np.float64))
+        named = array_names([name], taken=self._metrics.values())
+        array = self._new(f"metrics/{named[name]}", (self._written,), (4096,), np.dtype(np.float64))
         if self._written:
             array[:] = np.nan
-
-    def _metrics_array(self, name: str) -> zarr.Array[Any]:
-        array = self._group[f"metrics/{self._metrics[name]}"]
-        assert isinstance(array, zarr.Array)
-        return array
+        self._metrics |= named
+        self._curves[name] = array  # kept: an array that is opened again would leave out chunks of NaN
 
     def _extend(self, steps: np.ndarray, losses: np.ndarray) -> None:
         self._put(self._loss, losses, self._written)
         self._put(self._step, steps, self._written)
-        self._written += len(steps)
 
     @staticmethod
     def _put(array: zarr.Array[Any], values: np.ndarray, start: int) -> None:
@@ -253,10 +260,3 @@ class RunWriter:
         self._head["metrics"] = [{"name": name, "array": array} for name, array in self._metrics.items()]
         self._group.attrs[KEY] = self._head  # one file, replaced as a whole: the commit
         self._committed_at = time.monotonic()
-
-
-def _number(name: str, value: Any) -> float:
-    array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "fiub":
-        raise MetricError(f"metric {name!r} is {value!r:.60}; expected one real number per recorded step")
-    return float(array)

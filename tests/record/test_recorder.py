@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import signal
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -253,6 +258,16 @@ def test_nothing_is_overwritten_unasked(tmp_path):
         ({"dtype": "int32"}, OptionError, "int32"),
         ({"dtype": "floaty"}, OptionError, "floaty"),
         ({"probe": X}, OptionError, "pair"),
+        ({"every": 0.5}, OptionError, "every=0.5"),
+        ({"every": "4"}, OptionError, "every='4'"),
+        ({"flush_seconds": -1}, OptionError, "flush_seconds"),
+        ({"probe": (X[:30], Y)}, ProbeError, "inputs has 30 datapoints and targets 40"),
+        ({"probe": (X, Y[:30])}, ProbeError, "inputs has 40 datapoints and targets 30"),
+        ({"probe": ((X, X[:39]), Y)}, ProbeError, r"inputs\[1\] has 39 datapoints"),
+        ({"probe": ({"a": X, "b": X[:39]}, Y)}, ProbeError, r"inputs\['b'\] has 39 datapoints"),
+        ({"probe": ({"a": X, "cache": True}, Y)}, ProbeError, r"inputs\['cache'\] is True"),
+        ({"probe": ((), Y)}, ProbeError, "empty"),
+        ({"probe": (np.array(["a"] * 40), Y)}, ProbeError, "cannot be a tensor"),
         ({"probe": (X, 3)}, LossShapeError, "one per datapoint"),
         ({"probe": (X, X[:1])}, LossShapeError, "at least two"),
         ({"probe": (X, Y), "metadata": {"a": [1, 2]}}, ProbeError, r"expected \(40,\)"),
@@ -263,6 +278,119 @@ def test_refuses_options(tmp_path, options, error, says):
     with pytest.raises(error, match=says):
         Recorder(tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "model", "error", "says"),
+    [
+        (0.5, nn.Linear(6, 3), StepsError, "step is 0.5; expected the training step first"),
+        (nn.Linear(6, 3), 0, StepsError, "step is a Linear; expected the training step first"),
+        ("5", nn.Linear(6, 3), StepsError, "step is '5'"),
+        (None, nn.Linear(6, 3), StepsError, "step is None"),
+        (6, None, OptionError, r"model is a NoneType.*record\(step, model\)"),
+        (7, None, OptionError, "model is a NoneType"),  # also when the step is not due
+    ],
+)
+def test_wrong_arguments_are_named(step, model, error, says):
+    recorder = Recorder(None, (X, Y), every=2)
+    with pytest.raises(error, match=says):
+        recorder.record(step, model)
+
+
+@pytest.mark.parametrize(
+    ("step", "losses", "error"),
+    [
+        (0, np.ones((2, 3)), LossShapeError),
+        (0, torch.ones(2, 3), LossShapeError),
+        (0, "abc", LossShapeError),
+        (0, [1.0], LossShapeError),
+        (0, None, LossShapeError),
+        (2**70, [1.0, 2.0], StepsError),
+        (None, [1.0, 2.0], StepsError),
+        (float("nan"), [1.0, 2.0], StepsError),
+        ("abc", [1.0, 2.0], StepsError),
+    ],
+)
+def test_a_bad_first_row_creates_nothing(tmp_path, step, losses, error):
+    recorder = Recorder(tmp_path / "deep" / "run")
+    with pytest.raises(error):
+        recorder.append(step, losses)
+    assert list(tmp_path.iterdir()) == []
+    recorder.append(3, [1.0, 2.0])
+    assert recorder.run.steps.tolist() == [3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int32])
+def test_append_takes_tensors(dtype):
+    weight = torch.ones((), requires_grad=True)
+    recorder = Recorder(dtype="float64")
+    losses = torch.tensor([1, 2, 3], dtype=dtype)
+    recorder.append(0, losses * weight if losses.is_floating_point() else losses, {"loss": weight * 0.5})
+    assert recorder.run.loss.to_numpy().tolist() == [[1, 2, 3]]
+    assert recorder.run.metrics["loss"].to_numpy().tolist() == [0.5]
+    with pytest.raises(MetricError, match="'loss'"):
+        recorder.append(1, losses, {"loss": torch.ones(2)})
+
+
+def test_a_numpy_probe_gives_the_same_losses():
+    model = nn.Linear(6, 3)
+    inputs, targets = X.numpy(), Y.numpy().copy()
+    targets.flags.writeable = False  # as from a memory map
+    runs = []
+    for probe in ((X, Y), (inputs, targets), ((inputs,), targets)):
+        recorder = Recorder(None, probe)
+        recorder.record(0, model)
+        runs.append(recorder.run.loss.to_numpy())
+    np.testing.assert_array_equal(runs[1], runs[0])
+    np.testing.assert_array_equal(runs[2], runs[0])
+
+
+def test_another_thread_may_follow_a_recording():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # the threads take turns inside a row, not only between rows
+    recorder = Recorder(None, flush_seconds=1e9)
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def follow() -> None:
+        try:
+            while not stop.is_set():
+                with contextlib.suppress(TruncatedStoreError):
+                    run = recorder.run
+                    np.testing.assert_array_equal(run.rows(0, run.n_steps)[:, 0], run.steps)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        for step in range(1000):
+            recorder.append(step, np.full(3, step))
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        thread.join()
+    assert not failures
+    run = recorder.close()
+    np.testing.assert_array_equal(run.steps, np.arange(1000))
+    np.testing.assert_array_equal(run.loss[:, 0], np.arange(1000))
+
+
+def test_a_killed_training_keeps_what_was_committed(tmp_path):
+    code = (
+        "import os, signal, sys, time\n"
+        "from rdmviz import Recorder\n"
+        "recorder = Recorder(sys.argv[1], flush_seconds=0.2)\n"
+        "for step in range(8):\n"
+        "    recorder.append(step, [step, step])\n"
+        "    time.sleep(0.1)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    run = open_run(tmp_path / "run")
+    assert 4 <= run.n_steps <= 8
+    np.testing.assert_array_equal(run.loss[:, 1], run.steps)
 
 
 def test_recording_a_model_needs_a_probe():

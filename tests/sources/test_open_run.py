@@ -6,6 +6,7 @@ import builtins
 import importlib.util
 import io
 import pickle
+import zipfile
 
 import fsspec
 import numpy as np
@@ -17,6 +18,7 @@ from rdmviz.errors import (
     LossShapeError,
     MetricError,
     MissingExtraError,
+    OptionError,
     ProbeError,
     RunNotFoundError,
     StepsError,
@@ -74,6 +76,21 @@ class TestNotThere:
             with pytest.raises(RunNotFoundError, match="carrier-pigeon"):
                 open_run(url)
 
+    def test_places_that_cannot_be(self):
+        for place in ("~nosuchuser/run", "http://[bad", "http://[bad.csv"):
+            with pytest.raises(RunNotFoundError, match="no path or URL that exists"):
+                open_run(place)
+
+    @pytest.mark.parametrize("what", [None, LOSS, 3, b"run"])
+    def test_what_is_no_path(self, what):
+        with pytest.raises(OptionError, match=rf"a {type(what).__name__}; .*from_arrays"):
+            open_run(what)
+
+    def test_a_single_array(self, tmp_path):
+        np.save(tmp_path / "loss.npy", LOSS)
+        with pytest.raises(RunNotFoundError, match=r"from_arrays\(numpy\.load\(path\)\)"):
+            open_run(tmp_path / "loss.npy")
+
     def test_a_broken_zip(self, tmp_path):
         (tmp_path / "run.zip").write_bytes(b"PK\x03\x04 and no more")
         with pytest.raises(TruncatedStoreError, match="zip"):
@@ -126,6 +143,43 @@ class TestNpz:
         (tmp_path / "one.npy").rename(tmp_path / "one.npz")
         with pytest.raises(TruncatedStoreError, match="single array"):
             open_run(tmp_path / "one.npz")
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"hello", "'loss.txt' of .* is no array"),
+            (b"hello", "'loss' of .* cannot be read"),
+            (b"\x93NUMPY\x01\x00\x10\x00{'shape': nonsense", "'loss' of .* cannot be read"),
+            (
+                b"\x93NUMPY\x01\x00\x56\x00"
+                + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 3), }".ljust(85)
+                + b"\n",
+                r"claims shape \(1000000000000, 3\) but holds 0 bytes",
+            ),
+        ],
+    )
+    def test_members_that_are_no_arrays(self, tmp_path, content, says):
+        with zipfile.ZipFile(tmp_path / "odd.npz", "w") as archive:
+            archive.writestr("loss.txt" if "txt" in says else "loss.npy", content)
+        with pytest.raises(TruncatedStoreError, match=says):
+            open_run(tmp_path / "odd.npz")
+
+    @pytest.mark.parametrize(
+        ("offset", "value", "says"), [(8, 1, "is encrypted"), (10, 97, "cannot be read.*compression")]
+    )
+    def test_what_zip_cannot_unpack(self, tmp_path, offset, value, says):
+        np.savez(tmp_path / "odd.npz", loss=LOSS)
+        content = bytearray((tmp_path / "odd.npz").read_bytes())
+        content[content.index(b"PK\x01\x02") + offset] = value
+        content[offset - 2] = value
+        (tmp_path / "odd.npz").write_bytes(content)
+        with pytest.raises(TruncatedStoreError, match=says):
+            open_run(tmp_path / "odd.npz")
+
+    def test_says_which_array_may_be_the_loss(self, tmp_path):
+        np.savez(tmp_path / "toy.npz", LOSS)
+        with pytest.raises(LossShapeError, match=r"'arr_0', of shape \(5, 3\).*loss="):
+            open_run(tmp_path / "toy.npz")
 
     @pytest.mark.parametrize(
         ("arrays", "error", "says"),
@@ -235,6 +289,79 @@ class TestTables:
         write(change(long_table()), table)
         with pytest.raises(error, match=says):
             open_run(table)
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("step,a,b\n0,1,2,3\n1,4,5,6\n", "more fields than its header has names"),
+            ("step,a,a\n0,1,2\n", r"repeats columns \['a'\]"),
+            ("step,0,0,0.1\n0,1,2,3\n", r"repeats columns \['0'\]"),
+            (",step,a,b\n0,0,1,2\n", "column 1 of the table has no name.*index=False"),
+            ("step;a;b\n0;1,5;2,5\n", "separated by ';'; expected commas"),
+            ("step\ta\tb\n0\t1\t2\n", r"separated by '\\t'"),
+            ("step,a,b\n0,1_5,2\n", "row 0 of column 'a' is '1_5'"),
+            ("step,a,b\n0,1,\n", "row 0 of column 'b' is ''"),
+            ("step,a,b\n0,1\n", "row 0 of column 'b' is "),
+        ],
+    )
+    def test_refuses_csv(self, tmp_path, text, says):
+        (tmp_path / "toy.csv").write_text(text)
+        with pytest.raises(LossShapeError, match=says):
+            open_run(tmp_path / "toy.csv")
+
+    def test_a_step_is_no_grouped_number(self, tmp_path):
+        (tmp_path / "toy.csv").write_text("step,a,b\n1_0,1,2\n")
+        with pytest.raises(StepsError, match="'1_0' is no integer"):
+            open_run(tmp_path / "toy.csv")
+
+    def test_a_byte_order_mark_is_no_part_of_the_header(self, tmp_path):
+        (tmp_path / "toy.csv").write_bytes(b"\xef\xbb\xbf" + b"\r\nstep,a,b\r\n0,1,2\r\n")
+        assert open_run(tmp_path / "toy.csv").loss.to_numpy().tolist() == [[1, 2]]
+
+    def test_csv_by_url_without_a_folder(self):
+        with fsspec.open("memory://toy.csv", "wb") as file:
+            file.write(b"step,a,b\n0,1,2\n")
+        assert open_run("memory://toy.csv").n_samples == 2
+
+    @pytest.mark.parametrize(
+        "names", [["3_17", "4_17"], ["1.10", "1.1"], ["12e3", "12000"], ["nan", "inf"], [str(2**70), "1"]]
+    )
+    def test_names_of_samples_stay_as_they_are_written(self, tmp_path, names):
+        lines = [f"{step},{name},1,{name}" for step in (0, 1) for name in names]
+        (tmp_path / "toy.csv").write_text("\n".join(["step,sample,loss,fact", *lines]))
+        run = open_run(tmp_path / "toy.csv")
+        assert sorted(run.probe["label"].to_numpy().tolist()) == sorted(names)
+        assert sorted(run.probe["fact"].to_numpy().tolist()) == sorted(names)
+
+    @pytest.mark.parametrize(
+        ("texts", "values"),
+        [(["0.5", "1e-05"], [0.5, 1e-5]), (["1", "2.5"], [1, 2.5]), (["-3", "nan"], [-3, np.nan])],
+    )
+    def test_facts_that_are_numbers(self, tmp_path, texts, values):
+        lines = [f"{step},{index},1,{text}" for step in (0, 1) for index, text in enumerate(texts)]
+        (tmp_path / "toy.csv").write_text("\n".join(["step,sample,loss,fact", *lines]))
+        np.testing.assert_array_equal(open_run(tmp_path / "toy.csv").probe["fact"], values)
+
+    def test_metrics_of_a_long_table_are_numbers(self, tmp_path):
+        lines = ["0,a,1,0.50", "0,b,1,0.50", "1,a,1,0.75", "1,b,1,0.75"]
+        (tmp_path / "toy.csv").write_text("\n".join(["step,sample,loss,acc", *lines]))
+        assert open_run(tmp_path / "toy.csv").metrics["acc"].to_numpy().tolist() == [0.5, 0.75]
+        (tmp_path / "toy.csv").write_text("\n".join(["step,sample,loss,acc", *lines]).replace("0.75", "high"))
+        with pytest.raises(MetricError, match="'acc' is 'high'"):
+            open_run(tmp_path / "toy.csv")
+
+    def test_a_missing_pair_of_numbered_samples(self, table):
+        frame = pd.DataFrame({"step": [0, 0, 1], "sample": [3, 4, 3], "loss": [1.0, 2.0, 3.0]})
+        write(frame, table)
+        with pytest.raises(LossShapeError, match="step 1 has 0 losses for sample 4; "):
+            open_run(table)
+
+    def test_a_sparse_long_table_is_told_in_little_memory(self, tmp_path):
+        count = 200_000  # a count for each pair would take 320 GB
+        path = tmp_path / "sparse.parquet"
+        write(pd.DataFrame({"step": range(count), "sample": range(count), "loss": 1.0}), path)
+        with pytest.raises(LossShapeError, match="step 0 has 0 losses for sample 1; "):
+            open_run(path)
 
     def test_damage(self, table):
         for content in (b"", b"\xff\xfe\x00\x80,\n\xff"):

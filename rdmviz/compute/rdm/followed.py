@@ -1,10 +1,10 @@
 """Signs of eigenvectors along a run for long windows, where solving every window is too dear.
 
-`SignChain` solves one eigenproblem per row, which for a window of 512 rows costs tens of milliseconds each. Here
-the time courses of the modes are followed instead: moved on by one row they are nearly those of the next window,
-and one step of subspace iteration with a Rayleigh-Ritz projection brings them up to date. Only signs come from
-the followed courses; the modes that are shown are always solved exactly. It works on the banded Gram and never
-looks at the datapoints.
+`SignChain` solves one eigenproblem per row, which for a window of 512 rows costs tens of milliseconds
+each. Here the time courses of the modes are followed instead: moved on by one row they are nearly those
+of the next window, and one step of subspace iteration with a Rayleigh-Ritz projection brings them up to
+date. Only signs come from the followed courses; the modes that are shown are always solved exactly. It
+works on the banded Gram and never looks at the datapoints.
 """
 
 from __future__ import annotations

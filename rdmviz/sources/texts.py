@@ -1,0 +1,83 @@
+"""Text cells as numbers: only where nothing of the text is lost."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["column_of", "integers", "is_text", "number", "whole_numbers"]
+
+_EXACT = 2**53
+
+
+def is_text(values: np.ndarray) -> bool:
+    """Return whether every cell is a text."""
+    return values.dtype.kind in "OUT" and all(isinstance(value, str) for value in values.tolist())
+
+
+def number(text: Any) -> float:
+    """Return a cell as a float; Python's digit grouping (``1_5``) is no number in a table.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The cell is no number.
+    """
+    if isinstance(text, str) and ("_" in text or not text.isascii()):
+        raise ValueError(f"{text!r:.40} is no number")
+    return float(text)
+
+
+def integers(texts: list[str]) -> np.ndarray:
+    """Return texts as int64.
+
+    Raises
+    ------
+    ValueError, OverflowError
+        One of them is no integer of 64 bits.
+    """
+    odd = next((text for text in texts if "_" in text or not text.isascii()), None)
+    if odd is not None:
+        raise ValueError(f"{odd!r:.40} is no integer")
+    return np.array([int(text) for text in texts], dtype=np.int64)
+
+
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Return texts as int64 if each is what Python writes for its integer, else unchanged."""
+    texts = values.tolist()
+    try:
+        parsed = integers(texts)
+    except (ValueError, OverflowError):
+        return values
+    return parsed if [str(entry) for entry in parsed.tolist()] == texts else values
+
+
+def column_of(values: np.ndarray) -> np.ndarray:
+    """Return a column of texts as numbers if every text can be had back from its number, else as text.
+
+    So ``007``, ``1.10``, ``3_17`` and ``12e3`` stay text, and so does a column in which two texts would
+    become one number.
+    """
+    if not is_text(values):
+        return values
+    whole = whole_numbers(values)
+    if whole is not values:
+        return whole
+    texts = values.tolist()
+    parsed = []
+    for text in texts:
+        try:
+            value = number(text)
+        except ValueError:
+            return values
+        short = value.is_integer() and abs(value) < _EXACT and str(int(value)) == text
+        if not short and repr(value) != text:
+            return values
+        parsed.append(value)
+    names = len(set(texts))
+    distinct = len({value for value in parsed if not math.isnan(value)}) + ("nan" in texts)
+    if distinct < names or not any(math.isfinite(value) for value in parsed):
+        return values
+    return np.array(parsed)
