@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from rdmviz.analysis.gram_cache import gram_of
 from rdmviz.analysis.lazy import LazyCurve
+from rdmviz.analysis.of_a_run import require_run
 from rdmviz.compute.rdm import observables
-from rdmviz.compute.rdm.detrending import Detrend, check_window, detrended
+from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.gram import BandedGram
 from rdmviz.compute.rdm.observables import HeatCapacity
+from rdmviz.compute.rdm.summed import detrended_variance, of_row_sums
 from rdmviz.compute.rdm.windows import WindowTraces, full_windows, window_spectra, window_traces
 from rdmviz.compute.warning.indicators import rolling_autocorrelation, rolling_slope, rolling_variance
 from rdmviz.errors import OptionError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
 
 Floats = NDArray[np.float64]
+
+_BATCH = 32  # windows per task: enough to keep a thread busy, few enough to share the work
+_BATCH_ENTRIES = 1 << 20  # of the matrices of one task: long windows must not fill the memory
 
 _CURVES: dict[str, tuple[str, str]] = {
     "trace": ("Total variance Tr C", "loss^2"),
@@ -75,23 +79,26 @@ def analyze(
         ``trace``, ``participation_ratio``, ``participation_ratio_unbiased`` (partial correction: training
         steps are not independent), ``spectral_heat_capacity``, ``top_eigenvalue``; baselines ``mean_loss``,
         ``mean_loss_variance`` (ddof 1), ``mean_loss_autocorrelation`` (lag 1 row), ``mean_loss_slope``.
-        NaN before the first full window and where a window holds a NaN or infinite loss; the attribute
-        ``silent_steps`` then lists the steps with such losses. Where nothing moves the trace is 0 and ratios
-        are NaN. ``top_eigenvalue`` (and the ``"capacity"`` variant) need an eigenproblem per window and are
-        computed for the steps that are read, when they are read.
+        NaN before the first full window and where a window holds a loss that is NaN, infinite or so large
+        that the squares of its row overflow (beyond 1e150); the attribute ``silent_steps`` then lists such
+        steps. Where a value itself leaves the range of float64 (loss⁴ does for losses beyond 1e77 or below
+        1e-77) it is NaN, and the attribute ``out_of_range`` names the curve and its steps. Where nothing
+        moves the trace is 0 and ratios are NaN. ``top_eigenvalue`` (and the ``"capacity"`` variant) need an
+        eigenproblem per window and are computed for the steps that are read, when they are read.
 
     Raises
     ------
     WindowError
         If the window does not fit the run or the detrending.
     DetrendError, OptionError
-        If `detrend`, `shc` or `stride` is not among the choices.
+        If `detrend`, `shc` or `stride` is not among the choices, or `run` is not a run.
 
     Notes
     -----
     C is the covariance of losses of Hennick & Corlouer (arXiv:2603.29805). Relative error 1e-10 against
     ``numpy.cov`` with ``numpy.linalg.eigvalsh`` for means up to 1e6 standard deviations.
     """
+    require_run(run, "analyze")
     window = check_window(window, detrend, run.n_steps)
     if shc not in observables.HEAT_CAPACITIES:
         choices = ", ".join(map(repr, observables.HEAT_CAPACITIES))
@@ -101,32 +108,41 @@ def analyze(
     gram = gram_of(run, window)
     traces = window_traces(gram, window, detrend, run.rows)
     steps = np.asarray(run.steps)
-    mean = gram.row_sums / gram.n_samples
+    n = gram.n_samples
     kept = np.arange(0, run.n_steps, int(stride))
-    ratio = observables.participation_ratio(traces.trace, traces.square)
+    moves = np.where(np.isnan(traces.trace), np.nan, traces.trace > 0)  # Tr C in units of itself
+    unbiased = observables.participation_ratio_unbiased(moves, traces.purity, traces.nu)
+
+    side = min(window, n)
+    batch = max(1, min(_BATCH, _BATCH_ENTRIES // side**2))
 
     def lazily(of_spectrum: Callable[[Floats], Floats]) -> Any:
         def at(rows: NDArray[np.intp]) -> Floats:
             return of_spectrum(window_spectra(gram, traces, rows, run.rows))
 
-        return LazyCurve(at, kept).variable()
+        return LazyCurve(at, kept, batch).variable()
 
+    variance, autocorrelation, slope = of_row_sums(
+        gram,
+        window,
+        lambda sums, _: rolling_variance(sums / n, window),
+        lambda sums, _: _autocorrelation(sums / n, window),
+        lambda sums, rows: rolling_slope(sums / n, window, steps[rows]),
+    )
     curves: dict[str, Any] = {
         "trace": traces.trace,
-        "participation_ratio": ratio,
-        "participation_ratio_unbiased": observables.participation_ratio_unbiased(
-            traces.trace, traces.square, traces.nu
-        ),
+        "participation_ratio": observables.participation_ratio(moves, traces.purity),
+        "participation_ratio_unbiased": unbiased,
         "spectral_heat_capacity": (
             lazily(observables.heat_capacity_capacity)
             if shc == "capacity"
             else _heat_capacity(gram, traces, shc)
         ),
         "top_eigenvalue": lazily(lambda spectra: spectra[:, 0]),
-        "mean_loss": mean,
-        "mean_loss_variance": rolling_variance(mean, window),
-        "mean_loss_autocorrelation": _autocorrelation(mean, window),
-        "mean_loss_slope": np.abs(rolling_slope(mean, window, steps)),
+        "mean_loss": gram.row_sums / n,
+        "mean_loss_variance": variance,
+        "mean_loss_autocorrelation": autocorrelation,
+        "mean_loss_slope": np.abs(slope),
     }
     meaning = {**_CURVES, "spectral_heat_capacity": _HEAT_CAPACITY[shc]}
     variables = {
@@ -147,6 +163,7 @@ def analyze(
     }
     if not gram.finite.all():
         attrs |= _silence(gram.finite, steps, window)
+    attrs |= _out_of_range(curves, full_windows(gram.finite, window), steps)
     return xr.Dataset(variables, coords={"step": ("step", steps[kept])}, attrs=attrs)
 
 
@@ -155,20 +172,19 @@ def _is_whole(value: object) -> bool:
 
 
 def _heat_capacity(gram: BandedGram, traces: WindowTraces, shc: str) -> Floats:
-    if shc == "variance":
-        return observables.heat_capacity_variance(traces.trace, traces.square, gram.n_samples)
-    # The summed loss is one series: its detrended variance in each window is 1'C1.
-    total = np.full(gram.n_rows, np.nan)
-    windows = sliding_window_view(gram.row_sums, traces.window)
-    size = max(1, (4 << 20) // traces.window)
-    for start in range(0, len(windows), size):
-        part = windows[start : start + size].T
-        if traces.detrend != "none":
-            part = detrended(part - part[traces.window // 2], traces.detrend)
-        end = start + traces.window - 1
-        total[end : end + part.shape[1]] = np.einsum("ij,ij->j", part, part) / traces.nu
-    total[traces.trace == 0] = 0.0
-    return total
+    trace, window = traces.trace, traces.window
+    if shc == "total":  # the summed loss is one series: its detrended variance in each window is 1'C1
+        if traces.detrend == "none":
+            total = detrended_variance(gram.row_sums, window, "none")
+        else:
+            (total,) = of_row_sums(gram, window, lambda s, _: detrended_variance(s, window, traces.detrend))
+        return np.where(trace == 0, 0.0, total)
+    relative = observables.heat_capacity_variance(np.ones(gram.n_rows), traces.purity, gram.n_samples)
+    with np.errstate(over="ignore"):
+        capacity = np.where(trace == 0, 0.0, relative * trace * trace)
+    # Beyond float64 above, and below where digits are lost.
+    known = (capacity < np.inf) & ((capacity >= np.finfo(np.float64).tiny) | (relative == 0) | (trace == 0))
+    return np.where(known, capacity, np.nan)
 
 
 def _autocorrelation(mean: Floats, window: int) -> Floats:
@@ -186,7 +202,27 @@ def _silence(finite: NDArray[np.bool_], steps: NDArray[np.int64], window: int) -
     return {
         "silent_steps": bad.tolist(),
         "silent": (
-            f"{len(bad)} recorded rows hold NaN or infinite losses, first at step {bad[0]}, last at step "
-            f"{bad[-1]}; windows that hold one are NaN, and the curves {until}"
+            f"{len(bad)} recorded rows hold losses that are NaN, infinite or too large to be squared, "
+            f"first at step {bad[0]}, last at step {bad[-1]}; windows that hold one are NaN, "
+            f"and the curves {until}"
         ),
+    }
+
+
+def _out_of_range(
+    curves: dict[str, Any], speaks: NDArray[np.bool_], steps: NDArray[np.int64]
+) -> dict[str, str]:
+    """Attribute that names the curves with values too large or too small for float64."""
+    said = []
+    for name in ("trace", "spectral_heat_capacity", "mean_loss_variance"):
+        if isinstance(curves[name], np.ndarray):
+            rows = np.flatnonzero(speaks & ~np.isfinite(curves[name]))
+            if len(rows):
+                first, last = steps[rows[[0, -1]]]
+                said.append(f"{name} in {len(rows)} windows, first at step {first}, last at step {last}")
+    if not said:
+        return {}
+    text = "; ".join(said)
+    return {
+        "out_of_range": f"NaN, too large or too small for float64: {text}; record the losses in other units"
     }

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from rdmviz.analysis.of_a_run import require_run, row_of_full_window
 from rdmviz.analysis.path import ModeFrame
 from rdmviz.compute.rdm.clusters import Scale, cluster, embedding, seriation
 from rdmviz.compute.rdm.detrending import Detrend
@@ -55,12 +56,15 @@ def groups(
 
     Raises
     ------
+    OptionError
+        If `run` is not a run.
     StepNotFoundError, WindowError, DetrendError, FlatWindowError, NonFiniteLossError
         As :func:`rdmviz.eigenmodes` does.
     ComputeError
         If `count` or `scale` is out of range.
     """
-    index = run.index_of(step)
+    require_run(run, "groups")
+    index = row_of_full_window(run, step, window, detrend)
     found = window_modes(run.rows, index, window, detrend, modes, run.n_steps)
     labels = cluster(embedding(found.eigenvalues, found.vectors, scale), count)
     share = found.eigenvalues[: len(found.vectors)] @ found.vectors**2

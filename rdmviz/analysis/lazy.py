@@ -15,8 +15,6 @@ from xarray.core import indexing
 
 Floats = NDArray[np.float64]
 
-_BATCH = 32  # windows per task: enough to keep a thread busy, few enough to share the work
-
 
 class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
     """One number per row, computed on first reading and remembered.
@@ -29,12 +27,16 @@ class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
         Values at an array of rows.
     rows
         Row of each value of the curve.
+    batch
+        Values per call of `compute`; calls share the processor's cores.
     """
 
-    def __init__(self, compute: Callable[[NDArray[np.intp]], Floats], rows: NDArray[np.intp]) -> None:
+    def __init__(
+        self, compute: Callable[[NDArray[np.intp]], Floats], rows: NDArray[np.intp], batch: int
+    ) -> None:
         self.shape = (len(rows),)
         self.dtype = np.dtype(np.float64)
-        self._compute, self._rows = compute, rows
+        self._compute, self._rows, self._batch = compute, rows, batch
         self._values = np.full(len(rows), np.nan)
         self._known = np.zeros(len(rows), dtype=bool)
         self._lock = threading.Lock()
@@ -58,7 +60,7 @@ class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
             return self._values[key].copy()
 
     def _fill(self, places: NDArray[np.intp]) -> None:
-        batches = [places[i : i + _BATCH] for i in range(0, len(places), _BATCH)]
+        batches = [places[i : i + self._batch] for i in range(0, len(places), self._batch)]
         workers = min(len(batches), os.cpu_count() or 1)
         if workers < 2:
             results = [self._compute(self._rows[batch]) for batch in batches]
@@ -75,6 +77,6 @@ class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
 
 
 def _known(values: Floats) -> LazyCurve:
-    curve = LazyCurve(lambda rows: values[rows], np.arange(len(values)))
+    curve = LazyCurve(lambda rows: values[rows], np.arange(len(values)), len(values))
     curve._read((slice(None),))
     return curve

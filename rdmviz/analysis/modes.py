@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from rdmviz.analysis.of_a_run import require_run, row_of_full_window
 from rdmviz.compute.rdm.detrending import Detrend
 from rdmviz.compute.rdm.modes import window_modes
 
@@ -41,14 +42,17 @@ def eigenmodes(
 
     Raises
     ------
+    OptionError
+        If `run` is not a run.
     StepNotFoundError
         If the step was not recorded.
     WindowError, DetrendError
-        If no full window ends there, or the window does not fit the detrending.
+        If no full window ends there, the window does not fit the detrending, or `modes` is not a count.
     FlatWindowError, NonFiniteLossError
-        If nothing moves in the window, or it holds a NaN or infinite loss.
+        If nothing moves in the window, or it holds a loss that is NaN, infinite or too large to be squared.
     """
-    index = run.index_of(step)
+    require_run(run, "eigenmodes")
+    index = row_of_full_window(run, step, window, detrend)
     found = window_modes(run.rows, index, window, detrend, modes, run.n_steps)
     kept = len(found.vectors)
     return xr.Dataset(

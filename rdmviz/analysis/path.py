@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.analysis.gram_cache import gram_of
+from rdmviz.analysis.of_a_run import require_run
 from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.compute.rdm.clusters import cluster, embedding
@@ -76,6 +77,8 @@ class ModePath:
 
     Raises
     ------
+    OptionError
+        If `run` is not a TrainingRun.
     WindowError, DetrendError
         If the window does not fit the run or the detrending, or the detrending is unknown.
     """
@@ -83,6 +86,7 @@ class ModePath:
     def __init__(
         self, run: TrainingRun, window: int = 64, detrend: Detrend = "constant", modes: int = 8
     ) -> None:
+        require_run(run, "ModePath")
         self.run = run
         self.window = check_window(window, detrend, run.n_steps)
         self.detrend = detrend

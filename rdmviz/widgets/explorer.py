@@ -10,8 +10,9 @@ import ipywidgets
 import numpy as np
 
 from rdmviz.analysis import ModePath
+from rdmviz.analysis.of_a_run import require_run
 from rdmviz.compute.rdm.clusters import MAX_COUNT
-from rdmviz.errors import ComputeError, OptionError
+from rdmviz.errors import ComputeError
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.cards import MOST_CARDS, card
 from rdmviz.widgets.colors import classes, color_by
@@ -73,11 +74,7 @@ def explore(
     >>> explorer = rdmviz.explore(rdmviz.load_example("grokking"))
     >>> explorer.state.step = 4800
     """
-    if not isinstance(run, TrainingRun):
-        raise OptionError(
-            f"explore() shows a TrainingRun, not {type(run).__name__!r}: open a path with "
-            "rdmviz.open_run(path), wrap an array with rdmviz.TrainingRun.from_arrays(loss)"
-        )
+    require_run(run, "explore")
     state = ExplorerState(
         run,
         step=step,

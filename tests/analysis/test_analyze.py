@@ -1,16 +1,13 @@
-import copy
 import gc
-import pickle
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from rdmviz.analysis import analyze, gram_cache
+from rdmviz.analysis import analyze, eigenmodes, gram_cache
 from rdmviz.analysis.gram_cache import gram_of
-from rdmviz.errors import DetrendError, OptionError, WindowError
+from rdmviz.errors import DetrendError, NonFiniteLossError, OptionError, WindowError
 from rdmviz.run import TrainingRun
 
 RNG = np.random.default_rng(21)
@@ -129,6 +126,61 @@ def test_bad_rows_are_gaps_and_the_attributes_name_the_steps():
     assert "silent" not in clean.attrs
 
 
+@pytest.mark.parametrize("fixed_sum", [False, True])
+def test_the_summed_loss_keeps_its_digits_beside_a_large_mean(fixed_sum):
+    losses = 1e6 * RNG.uniform(1, 2, size=50) + RNG.normal(size=(150, 50))
+    losses[100:] *= 1e-9  # a sum that has fallen far below the anchor of its segment
+    if fixed_sum:
+        losses -= losses.mean(axis=1, keepdims=True) - np.where(np.arange(150) < 100, 1e6, 1e-3)[:, None]
+    run = _run(losses, np.arange(150))
+    constant, linear = (
+        analyze(run, 32, d, shc="total").spectral_heat_capacity.values for d in ("constant", "linear")
+    )
+    plain = analyze(run, 32)
+    times = np.arange(32) - np.longdouble(15.5)
+    for row in (31, 63, 64, 99, *(() if fixed_sum else (131, 149))):
+        sums = losses[row - 31 : row + 1].astype(np.longdouble).sum(axis=1)
+        sums -= sums.mean()
+        slope = times @ sums / (times @ times)
+        rest = sums - slope * times
+        assert constant[row] == pytest.approx(float(sums @ sums / 31), rel=1e-10)
+        assert linear[row] == pytest.approx(float(rest @ rest / 30), rel=1e-10)
+        assert float(plain.mean_loss_variance[row]) == pytest.approx(
+            float(sums @ sums) / 31 / 2500, rel=1e-10
+        )
+        assert float(plain.mean_loss_slope[row]) == pytest.approx(abs(float(slope)) / 50, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-80, 1e77, 1e150])
+def test_extreme_losses_keep_their_ratios_and_name_what_leaves_float64(scale):
+    found, usual = (analyze(_run(LOSSES * s), 40).load() for s in (scale, 1.0))
+    for name in ("participation_ratio", "participation_ratio_unbiased", "mean_loss_autocorrelation"):
+        np.testing.assert_allclose(found[name], usual[name], rtol=1e-9)
+    for name in ("trace", "top_eigenvalue", "mean_loss_variance"):
+        np.testing.assert_allclose(found[name] / scale / scale, usual[name], rtol=1e-9)
+    capacity = analyze(_run(LOSSES * scale), 40, shc="capacity").spectral_heat_capacity
+    np.testing.assert_allclose(
+        capacity, analyze(_run(), 40, shc="capacity").spectral_heat_capacity, rtol=1e-9
+    )
+    gone = np.isnan(found.spectral_heat_capacity.values)
+    if scale == 1e77:
+        assert not gone[39:].any()
+        assert "out_of_range" not in found.attrs
+    else:
+        assert gone.all()
+        assert f"spectral_heat_capacity in {T - 39} windows, first at step {STEPS[39]}" in found.out_of_range
+    assert "out_of_range" not in usual.attrs
+
+
+def test_losses_too_large_to_be_squared_are_silent_steps():
+    losses = LOSSES.copy()
+    losses[120] *= 1e160
+    run = _run(losses)
+    assert analyze(run, 40).attrs["silent_steps"] == [STEPS[120]]
+    with pytest.raises(NonFiniteLossError, match="squares are too large"):
+        eigenmodes(run, int(STEPS[130]), 40)
+
+
 def test_flat_stretches_have_no_variance_and_no_ratio():
     losses = LOSSES.copy()
     losses[100:200] = losses[100]
@@ -197,50 +249,3 @@ def test_the_gram_dies_with_its_run():
     del run
     gc.collect()
     assert gram() is None
-
-
-def test_eigenvalues_are_computed_for_the_steps_that_are_read(monkeypatch):
-    from rdmviz.analysis import curves
-
-    asked = []
-    spectra = curves.window_spectra
-    monkeypatch.setattr(curves, "window_spectra", lambda *a: asked.extend(a[2].tolist()) or spectra(*a))
-    found = analyze(_run(), window=40)
-    assert "..." in repr(found)
-    assert asked == []
-    part = found.top_eigenvalue.isel(step=slice(100, 110)).values
-    assert asked == list(range(100, 110))
-    whole = found.top_eigenvalue.values
-    assert sorted(asked) == list(range(T))
-    np.testing.assert_array_equal(whole[100:110], part)
-    found.top_eigenvalue.isel(step=[5, 200]).values  # noqa: B018
-    assert len(asked) == T
-
-
-def test_lazy_curves_index_as_arrays_do():
-    lazy = analyze(_run(), window=40)
-    array = lazy.top_eigenvalue.copy(deep=True).load().values
-    for key in (7, -1, slice(3, 200, 9), slice(None, None, -1), [5, 2, 2], np.arange(T) % 7 == 0):
-        np.testing.assert_array_equal(analyze(_run(), window=40).top_eigenvalue[key].values, array[key])
-    step = int(STEPS[123])
-    assert float(lazy.top_eigenvalue.sel(step=step)) == array[123]
-
-
-def test_lazy_curves_are_copied_pickled_and_read_by_threads():
-    found = analyze(_run(), window=40)
-    with ThreadPoolExecutor(4) as pool:
-        read = list(pool.map(lambda _: found.top_eigenvalue.values, range(4)))
-    for other in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found), found.copy()):
-        xr.testing.assert_identical(other, found)
-    for values in read:
-        np.testing.assert_array_equal(values, found.top_eigenvalue.values)
-    fresh = pickle.loads(pickle.dumps(analyze(_run(), window=40)))
-    np.testing.assert_array_equal(fresh.top_eigenvalue.values, read[0])
-
-
-def test_writing_into_what_was_read_does_not_reach_the_memory():
-    found = analyze(_run(), window=40)
-    first = found.top_eigenvalue.values.copy()
-    values = found.top_eigenvalue.isel(step=slice(50, 60)).values
-    values[:] = -1
-    np.testing.assert_array_equal(found.top_eigenvalue.values, first)

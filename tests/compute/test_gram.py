@@ -75,6 +75,7 @@ def test_grams_of_disjoint_datapoints_add_up(detrend):
     np.testing.assert_allclose(added.trace, whole.trace, rtol=1e-11)
     np.testing.assert_allclose(added.square, whole.square, rtol=1e-11)
     np.testing.assert_allclose(both.row_sums, losses.sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(both.anchored_sums[0, 24:], (losses[:25] - losses[12]).sum(axis=1), atol=1e-12)
     assert both.n_samples == 23
 
 

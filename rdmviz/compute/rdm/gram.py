@@ -48,6 +48,8 @@ class BandedGram:
         ``<x_r, a>`` of each anchored row with its segment's anchor, ``(S, R)``.
     anchor_norms
         ``|a|²``, ``(S,)``.
+    anchored_sums
+        Sum over datapoints of each anchored row, ``(S, R)``: a large mean does not cost it digits.
     row_sums
         Sum of the losses of each row, ``(T,)``; NaN where a row is not finite.
     finite
@@ -62,6 +64,7 @@ class BandedGram:
     segments: NDArray[np.float64]
     anchor_products: NDArray[np.float64]
     anchor_norms: NDArray[np.float64]
+    anchored_sums: NDArray[np.float64]
     row_sums: NDArray[np.float64]
     finite: NDArray[np.bool_]
     n_samples: int
@@ -142,6 +145,7 @@ class BandedGram:
             segments=self.segments + other.segments,
             anchor_products=self.anchor_products + other.anchor_products,
             anchor_norms=self.anchor_norms + other.anchor_norms,
+            anchored_sums=self.anchored_sums + other.anchored_sums,
             row_sums=self.row_sums + other.row_sums,
             finite=self.finite & other.finite,
             n_samples=self.n_samples + other.n_samples,
@@ -187,6 +191,7 @@ def banded_gram(
         segments=np.zeros((n_segments, 2 * w - 1, 2 * w - 1)),
         anchor_products=np.zeros((n_segments, 2 * w - 1)),
         anchor_norms=np.zeros(n_segments),
+        anchored_sums=np.zeros((n_segments, 2 * w - 1)),
         row_sums=np.full(n_rows, np.nan),
         finite=np.zeros(n_rows, dtype=bool),
         n_samples=n_samples,
@@ -219,15 +224,16 @@ def _fill_segment(
 ) -> None:
     """Products of one segment's rows; `offset` rows of padding come before `block`."""
     usable = np.ones(len(block), dtype=bool)
-    products, sides, norm = _segment_products(block, usable, gram.precision, scratch)
+    products, sides, sums, norm = _segment_products(block, usable, gram.precision, scratch)
     if not np.isfinite(np.diag(products)).all():
         # Some rows are NaN, infinite, or so large that their square overflows: leave them out.
         wide = block.astype(np.float64)
         usable = np.isfinite(np.einsum("ij,ij->i", wide, wide))
-        products, sides, norm = _segment_products(block, usable, gram.precision, scratch)
+        products, sides, sums, norm = _segment_products(block, usable, gram.precision, scratch)
     here = slice(offset, offset + len(block))
     gram.segments[segment, here, here] = products
     gram.anchor_products[segment, here] = sides
+    gram.anchored_sums[segment, here] = sums
     gram.anchor_norms[segment] = norm
     row = max(gram.segment_rows(segment)[0], 0)
     gram.finite[row : row + len(block)] = usable
@@ -235,15 +241,17 @@ def _fill_segment(
 
 def _segment_products(
     block: NDArray[Any], usable: NDArray[np.bool_], precision: Precision, scratch: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """``X X^T``, ``X a`` and ``|a|²``, with ``X = block - a``, zero in rows not usable."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
+    """``X X^T``, ``X a``, ``X 1`` and ``|a|²``, with ``X = block - a``, zero in rows not usable."""
     products: NDArray[Any] = np.zeros((len(block), len(block)))
-    sides = np.zeros(len(block))
+    sides, sums = np.zeros((2, len(block)))
     norm = 0.0
     for x, a in anchored(block, usable, scratch):
         single = x.astype(np.float32) if precision == "single" else x
         product = single @ single.T
         products = product if x.shape == block.shape else products + product
-        sides += x @ a
+        both = x @ np.column_stack((a, np.ones_like(a)))  # one pass over x for both
+        sides += both[:, 0]
+        sums += both[:, 1]
         norm += float(a @ a)
-    return np.asarray(products, dtype=np.float64), sides, norm
+    return np.asarray(products, dtype=np.float64), sides, sums, norm

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rdmviz.compute.errors import FlatWindowError, WindowError
+from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.compute.rdm.detrending import check_window, degrees_of_freedom
 from rdmviz.compute.rdm.rows import Rows, fluctuations_of, read_window
 from rdmviz.compute.rdm.windows import FLAT
@@ -69,9 +70,9 @@ def window_modes(rows: Rows, end: int, window: int, detrend: str, modes: int, n_
     FlatWindowError
         If nothing moves in the window beyond rounding.
     NonFiniteLossError
-        If it holds a NaN or infinite loss.
+        If it holds a loss that is NaN, infinite or too large to be squared.
     WindowError, DetrendError
-        If the window does not fit the rows or the detrending, or `modes` is below 1.
+        If the window does not fit the rows or the detrending, or `modes` is not a whole number of 1 or more.
     """
     window = check_window(window, detrend, n_rows)
     if not window - 1 <= end < n_rows:
@@ -79,13 +80,21 @@ def window_modes(rows: Rows, end: int, window: int, detrend: str, modes: int, n_
             f"no full window of {window} rows ends at row {end}; the first ends at row {window - 1}, "
             f"the last at row {n_rows - 1}"
         )
-    if modes < 1:
-        raise WindowError(f"modes={modes}: ask for at least one")
+    asked: object = modes
+    if isinstance(asked, bool) or not isinstance(asked, Integral) or modes < 1:
+        raise WindowError(f"modes={modes!r}: ask for at least one, as a whole number")
     losses = read_window(rows, end, window)
     x = fluctuations_of(losses, detrend)
     nu = degrees_of_freedom(window, detrend)
     floor = FLAT**2 * float(np.vdot(losses, losses))
-    if float(np.vdot(x, x)) <= floor:
+    moved = float(np.vdot(x, x))
+    if not np.isfinite(floor + moved):
+        raise NonFiniteLossError(
+            f"the window of {window} rows that ends at row {end} holds losses up to "
+            f"{np.abs(losses).max():.3g}, whose squares are too large for float64; record the losses "
+            "in other units"
+        )
+    if moved <= floor:
         raise FlatWindowError(
             f"nothing moves in the window of {window} rows that ends at row {end} once the {detrend} part is "
             "removed; it has no modes"

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
 from rdmviz.compute.rdm.detrending import basis, check_window, degree, degrees_of_freedom
 from rdmviz.compute.rdm.gram import DIGITS, BandedGram
 from rdmviz.compute.rdm.rows import Rows, anchored, fluctuations_of, read_window
+from rdmviz.compute.rdm.sums import moments, projected, segment_bases, units, window_sums
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,6 +31,7 @@ Bools = NDArray[np.bool_]
 _CHUNK_BYTES = 2 << 20  # segments worked on at once: temporaries stay in the processor's cache
 FLAT = 4 * float(np.finfo(np.float64).eps)
 """Fluctuations below this share of the losses' own norm are rounding, not movement."""
+_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class WindowTraces:
     trace
         ``Tr C``, ``(T,)``, loss²; NaN before the first full window and where a window holds a non-finite row,
         exactly 0 where nothing but rounding moves.
-    square
-        ``Tr C²``, ``(T,)``, loss⁴.
+    purity
+        ``Tr C² / (Tr C)²``, ``(T,)``; 0 where nothing moves. Its inverse is the participation ratio.
     from_rows
         Windows whose Gram has lost digits to drift, ``(T,)``: their spectra must come from their rows.
     window, detrend, nu
@@ -51,11 +52,17 @@ class WindowTraces:
     """
 
     trace: Floats
-    square: Floats
+    purity: Floats
     from_rows: Bools
     window: int
     detrend: str
     nu: int
+
+    @property
+    def square(self) -> Floats:
+        """``Tr C²``, ``(T,)``, loss⁴; infinite or 0 where that leaves the range of float64."""
+        with np.errstate(over="ignore"):
+            return np.asarray(self.purity * self.trace * self.trace)
 
 
 def full_windows(finite: Bools, window: int) -> Bools:
@@ -86,25 +93,36 @@ def window_traces(gram: BandedGram, window: int, detrend: str, rows: Rows | None
     """
     window = check_window(window, detrend, gram.n_rows)
     gram.require(window)
+    with np.errstate(over="ignore", invalid="ignore"):  # sums beyond float64 come out NaN below
+        return _window_traces(gram, window, detrend, rows)
+
+
+def _window_traces(gram: BandedGram, window: int, detrend: str, rows: Rows | None) -> WindowTraces:
     nu = degrees_of_freedom(window, detrend)
-    segments = gram.unanchored() if detrend == "none" else gram.segments
-    valid, scales = gram.valid(), gram.rounding_scales(anchored=detrend != "none")
-    trace, square, lost, blurred = (np.empty((len(valid), gram.max_window)) for _ in range(4))
+    here, count = _extent(gram, window)
+    segments = (gram.unanchored() if detrend == "none" else gram.segments)[:, here, here]
+    valid = gram.valid()[:, here]
+    scale = _placed(gram, window, gram.rounding_scales(anchored=detrend != "none"))
+    by_segment = np.zeros((3, len(segments), gram.max_window))
+    served = slice(gram.max_window - count, None)
     for part in _chunks(gram):
-        q = _segment_bases(valid[part], degree(detrend))
-        trace[part], square[part], size = _traces(_projected(segments[part], q), window, detrend)
-        lost[part] = _window_sums(scales[part], window) > gram.digits * trace[part]
-        blurred[part] = size > gram.digits * square[part]
-    trace, square, lost, blurred = (x.ravel()[: gram.n_rows] for x in (trace, square, lost, blurred))
+        q = segment_bases(valid[part], degree(detrend))
+        tr, pure, _, blur = _moments(projected(segments[part], q), window, detrend, count, gram.digits)
+        by_segment[0, part, served], by_segment[1, part, served], by_segment[2, part, served] = tr, pure, blur
+    trace, purity, blurred = by_segment.reshape(3, -1)[:, : gram.n_rows]
     speaks = full_windows(gram.finite, window)
-    again = np.flatnonzero(speaks & ((lost > 0) | (blurred > 0)))
-    norms = _window_sums(gram.row_norms(), window).ravel()[: gram.n_rows]
+    lost = scale > gram.digits * trace
+    floor = FLAT**2 * _placed(gram, window, gram.row_norms())
+    again = np.flatnonzero(speaks & (lost | (blurred > 0)))
     if rows is not None and len(again):
-        _recompute(gram, rows, window, detrend, trace, square, again, FLAT**2 * norms)
-    flat = trace <= FLAT**2 * norms
-    trace[flat] = square[flat] = 0.0
-    trace[~speaks] = square[~speaks] = np.nan
-    return WindowTraces(trace / nu, square / nu**2, speaks & (lost > 0) & ~flat, window, detrend, nu)
+        _recompute(gram, rows, window, detrend, trace, purity, again, floor)
+        # A trace that took up the rounding of other windows hid what their spectra have lost, too.
+        lost |= scale > gram.digits * trace
+    flat = trace <= floor
+    trace[flat] = purity[flat] = 0.0
+    silent = ~speaks | ~np.isfinite(trace)
+    trace[silent] = purity[silent] = np.nan
+    return WindowTraces(trace / nu, purity, speaks & lost & ~flat, window, detrend, nu)
 
 
 def _recompute(
@@ -113,28 +131,48 @@ def _recompute(
     window: int,
     detrend: str,
     trace: Floats,
-    square: Floats,
+    purity: Floats,
     ends: NDArray[np.intp],
-    flat: Floats,
+    floor: Floats,
 ) -> None:
     """Traces of the windows that end at `ends` from rows: by segment, and where that is not enough, alone."""
     left = ends
     if detrend != "none":
         left, norms = ends[:0], gram.row_norms()
+        here, count = _extent(gram, window)
         for segment in np.unique(ends // gram.max_window):
             mine = ends[ends // gram.max_window == segment]
-            products = _detrended_segment(gram, rows, int(segment), detrend)
-            tr, sq, size = (x[0] for x in _traces(products, window, detrend))
-            scale = _window_sums(np.diagonal(products, axis1=1, axis2=2), window)[0]
-            at = mine % gram.max_window
-            trace[mine], square[mine] = tr[at], sq[at]
-            still = (scale[at] > DIGITS * tr[at]) | (size[at] > DIGITS * sq[at])
-            # Rounding here is relative to the largest losses of the segment; `flat` to those of the window.
+            products = _detrended_segment(gram, rows, int(segment), detrend)[:, here, here]
+            tr, pure, size, blur = (x[0] for x in _moments(products, window, detrend, count, DIGITS))
+            at = mine % gram.max_window - (gram.max_window - count)
+            trace[mine], purity[mine] = tr[at], pure[at]
+            still = (size[at] > DIGITS * tr[at]) | blur[at]
+            # Rounding here is relative to the largest losses of the segment, `floor` to those of the window.
             grain = FLAT**2 * window * norms[segment].max()
-            left = np.append(left, mine[(still | (tr[at] <= grain)) & (tr[at] > flat[mine])])
+            rest = (tr[at] <= floor[mine]) & (_EPS * size[at] <= floor[mine]) & (grain <= 4 * floor[mine])
+            left = np.append(left, mine[(still | (tr[at] <= grain)) & ~rest])
     for end in left:
-        kernel = window_kernel(rows, int(end), window, detrend)
-        trace[end], square[end] = np.trace(kernel), np.vdot(kernel, kernel)
+        losses = read_window(rows, int(end), window)
+        x = fluctuations_of(losses, detrend)
+        trace[end] = np.vdot(x, x)
+        floor[end] = FLAT**2 * np.vdot(losses, losses)
+        if trace[end] > floor[end]:
+            x = x / np.sqrt(trace[end])
+            kernel = x @ x.T if window <= x.shape[1] else x.T @ x
+            purity[end] = np.vdot(kernel, kernel)
+
+
+def _moments(
+    segments: Floats, window: int, detrend: str, count: int, digits: float
+) -> tuple[Floats, Floats, Floats, Bools]:
+    """Trace of ``A G A``, purity, ``tr G``, and whether the square has lost digits, each ``(S, count)``."""
+    unit = units(segments)
+    if (unit != 1).any():
+        segments = segments * unit[:, None, None]
+    trace, square, norm = moments(segments, window, detrend, count)
+    purity = np.divide(square, trace**2, out=np.zeros_like(square), where=trace**2 > 0)
+    size = window_sums(np.diagonal(segments, axis1=1, axis2=2), window, count)
+    return trace / unit[:, None], purity, size / unit[:, None], norm > digits * square
 
 
 def window_kernel(rows: Rows, end: int, window: int, detrend: str) -> Floats:
@@ -149,7 +187,8 @@ def window_spectra(
     """All eigenvalues of the window covariances that end at rows `ends`, ``(len(ends), window)``, descending.
 
     Zero for flat windows; NaN where a window is not full or not finite. Of ``n`` eigenvalues at most
-    ``window`` are not zero; they are those of the ``window x window`` form.
+    ``window`` are not zero; they are those of the smaller of the ``window x window`` form and, given `rows`,
+    the ``n x n`` one.
 
     Parameters
     ----------
@@ -162,11 +201,20 @@ def window_spectra(
     """
     window, detrend = traces.window, traces.detrend
     ends = np.asarray(ends, dtype=np.intp)
-    kernels = np.zeros((len(ends), window, window))
-    q = basis(window, detrend)
     known = np.isfinite(traces.trace[ends])
-    for i in np.flatnonzero(known & (traces.trace[ends] > 0)):
+    moving = np.flatnonzero(known & (traces.trace[ends] > 0))
+    small = rows is not None and gram.n_samples < window
+    side = gram.n_samples if small else window
+    kernels = np.zeros((len(ends), side, side))
+    q = basis(window, detrend)
+    if rows is not None and small and len(moving):
+        rows = _held(rows, ends[moving], window)
+    for i in moving:
         end = int(ends[i])
+        if rows is not None and small:
+            x = fluctuations_of(read_window(rows, end, window), detrend)
+            kernels[i] = x.T @ x
+            continue
         if rows is not None and traces.from_rows[end]:
             kernels[i] = window_kernel(rows, end, window, detrend)
             continue
@@ -174,100 +222,25 @@ def window_spectra(
         half = q.T @ g
         cross = q @ half
         kernels[i] = g - cross - cross.T + q @ (half @ q) @ q.T
-    values = np.maximum(np.linalg.eigvalsh(kernels)[:, ::-1], 0.0) / traces.nu
+    values = np.zeros((len(ends), window))
+    values[:, :side] = np.maximum(np.linalg.eigvalsh(kernels)[:, ::-1], 0.0) / traces.nu
     values[~known] = np.nan
-    return np.asarray(values)
+    return values
 
 
-def _traces(segments: Floats, window: int, detrend: str) -> tuple[Floats, Floats, Floats]:
-    """Trace of ``A G A``, of its square, and ``|G|²`` of the windows that end in each segment, ``(S, b)``."""
-    n_segments, size, _ = segments.shape
-    per_segment = (size + 1) // 2
-    q = basis(window, detrend)
-    norm = _window_square_sums(segments, window)
-    trace = _window_sums(np.diagonal(segments, axis1=1, axis2=2), window)
-    if q.shape[1] == 0:
-        return trace, norm, np.zeros_like(norm)
-    row, item = segments.strides[1:]
-    first = per_segment - window  # local row at which the first window starts
-    windows = as_strided(
-        segments[:, first:, first:],
-        (n_segments, per_segment, window, window),
-        (segments.strides[0], row + item, row, item),
-        writeable=False,
-    )
-    gq = windows @ q
-    qgq = q.T @ gq
-    trace = trace - np.trace(qgq, axis1=2, axis2=3)
-    square = norm - 2 * np.einsum("sbij,sbij->sb", gq, gq) + np.einsum("sbij,sbij->sb", qgq, qgq)
-    return trace, square, norm
-
-
-def _window_sums(values: Floats, window: int) -> Floats:
-    """Sum values per row over the windows that end in each segment, ``(S, R) -> (S, b)``."""
-    first = (values.shape[1] + 1) // 2 - window
-    return np.asarray(sliding_window_view(values[:, first:], window, axis=1).sum(axis=2))
-
-
-def _window_square_sums(segments: Floats, window: int) -> Floats:
-    """``|G|²`` of the windows that end in each segment, ``(S, b)``, adding only positive numbers.
-
-    ``|G|² = sum_i (G_ii² + 2 sum_{i < j <= end} G_ij²)``: running sums along each row, then one sum along
-    their antidiagonal. Two-dimensional running sums would need a subtraction that costs digits.
-    """
-    n_segments, size, _ = segments.shape
-    per_segment = (size + 1) // 2
-    first = per_segment - window
-    used = size - first
-    # Row i of `band` holds G[i, i], G[i, i+1], ...; the padding keeps the last rows inside the array.
-    padded = np.zeros((n_segments, used + 1, used + window))
-    padded[:, :used, :used] = segments[:, first:, first:]
-    plane, row, item = padded.strides
-    band = as_strided(padded, (n_segments, used, window), (plane, row + item, item), writeable=False)
-    sums = band * band
-    sums[:, :, 1:] *= 2.0
-    np.cumsum(sums, axis=2, out=sums)
-    plane, row, item = sums.strides
-    # The window that starts at i: rows i .. i+window-1, with window-1 .. 0 further columns each.
-    corners = as_strided(
-        sums[:, :, window - 1 :],
-        (n_segments, per_segment, window),
-        (plane, row, row - item),
-        writeable=False,
-    )
-    return np.asarray(corners.sum(axis=2))
-
-
-def _segment_bases(valid: Bools, polynomial: int) -> Floats:
-    """Orthonormal polynomials on the valid rows of each segment, ``(S, R, degree + 1)``, zero elsewhere."""
-    n_segments, size = valid.shape
-    bases = np.zeros((n_segments, size, polynomial + 1))
-    if polynomial < 0:
-        return bases
-    columns = np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, size), polynomial)
-    whole = valid.all(axis=1)
-    if whole.any():
-        bases[whole] = np.linalg.qr(columns)[0]
-    for segment in np.flatnonzero(~whole & (valid.sum(axis=1) > polynomial + 1)):
-        bases[segment, valid[segment]] = np.linalg.qr(columns[valid[segment]])[0]
-    return bases
-
-
-def _projected(segments: Floats, q: Floats) -> Floats:
-    """``(I - Q Q^T) G (I - Q Q^T)`` of each segment: windows do not see it, the subtraction above does."""
-    if q.shape[2] == 0:
-        return segments
-    qt = q.transpose(0, 2, 1)
-    gq = segments @ q
-    # G - U Q^T - Q U^T with U = GQ - Q (Q'GQ) / 2, as one product
-    u = gq - q @ (qt @ gq) / 2
-    return np.asarray(segments - np.concatenate([u, q], 2) @ np.concatenate([q, u], 2).transpose(0, 2, 1))
+def _held(rows: Rows, ends: NDArray[np.integer], window: int) -> Rows:
+    """Read rows from memory where windows overlap: one look at the store instead of one per window."""
+    low, high = int(ends.min()) - window + 1, int(ends.max()) + 1
+    if high - low > window + 2 * len(ends):
+        return rows
+    block = np.asarray(rows(low, high))
+    return lambda start, stop: block[start - low : stop - low]
 
 
 def _detrended_segment(gram: BandedGram, rows: Rows, segment: int, detrend: str) -> Floats:
     """Gram of one segment whose rows were freed of the segment's polynomial first, ``(1, R, R)``."""
     valid = gram.valid()[segment : segment + 1]
-    q = _segment_bases(valid, degree(detrend))[0]
+    q = segment_bases(valid, degree(detrend))[0]
     start, stop = gram.segment_rows(segment)
     low, high = max(start, 0), min(stop, gram.n_rows)
     here = slice(low - start, high - start)
@@ -278,6 +251,21 @@ def _detrended_segment(gram: BandedGram, rows: Rows, segment: int, detrend: str)
         x -= q @ (q.T @ x)
         products[0, here, here] += x @ x.T
     return products
+
+
+def _extent(gram: BandedGram, window: int) -> tuple[slice, int]:
+    """Local rows that windows look at, and the number of windows that end in a segment."""
+    if len(gram.segments) > 1:
+        return slice(gram.max_window - window, None), gram.max_window
+    return slice(gram.max_window - 1, None), gram.n_rows - window + 1
+
+
+def _placed(gram: BandedGram, window: int, values: Floats) -> Floats:
+    """Sum of values per row of segments over each trailing window, ``(S, R) -> (T,)``; 0 before the first."""
+    here, count = _extent(gram, window)
+    sums = np.zeros((len(values), gram.max_window))
+    sums[:, gram.max_window - count :] = window_sums(values[:, here], window, count)
+    return sums.ravel()[: gram.n_rows]
 
 
 def _chunks(gram: BandedGram) -> Iterator[slice]:

@@ -38,7 +38,7 @@ def rolling_autocorrelation(series: ArrayLike, window: int, lag: int = 1) -> Flo
     if lag < 1:
         raise WindowError(f"lag={lag}: expected at least one row")
     _, _, _, early, late, both = _moments(x[:-lag], x[lag:], window - lag)
-    # Sides that vary by less than the rounding of their window sums are constant.
+    # A constant side comes out exactly 0: its values are taken relative to one of them.
     scale = np.sqrt(np.maximum(early, 0.0)) * np.sqrt(np.maximum(late, 0.0))
     correlation = np.divide(both, scale, out=np.full_like(both, np.nan), where=scale > 0)
     return _trailing(np.clip(correlation, -1.0, 1.0), window, len(x))

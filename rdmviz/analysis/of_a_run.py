@@ -1,0 +1,44 @@
+"""What every verb asks of its first argument and of a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rdmviz.compute.errors import WindowError
+from rdmviz.compute.rdm.detrending import check_window
+from rdmviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from rdmviz.run import TrainingRun
+
+
+def require_run(run: object, verb: str) -> None:
+    """Raise :class:`OptionError`, with the way to a run, where `verb` was given something else."""
+    from rdmviz.run import TrainingRun
+
+    if not isinstance(run, TrainingRun):
+        raise OptionError(
+            f"{verb}() takes a TrainingRun, not {type(run).__name__!r}: open a path with "
+            "rdmviz.open_run(path), wrap an array with rdmviz.TrainingRun.from_arrays(loss)"
+        )
+
+
+def row_of_full_window(run: TrainingRun, step: int, window: int, detrend: str) -> int:
+    """Row of a step at which a full window ends.
+
+    Raises
+    ------
+    StepNotFoundError
+        If the step was not recorded.
+    WindowError, DetrendError
+        If the window does not fit, or fewer than `window` rows were recorded up to the step.
+    """
+    row = run.index_of(step)
+    window = check_window(window, detrend, run.n_steps)
+    if row < window - 1:
+        raise WindowError(
+            f"no full window of {window} rows ends at step {run.steps[row]} (row {row}); the first ends at "
+            f"row {window - 1}, step {run.steps[window - 1]}: ask for that or a later step, or for a shorter "
+            "window"
+        )
+    return row
