@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.analysis import ModeFrame, ModePath, ordering
+from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.errors import FlatWindowError, NonFiniteLossError
 
 LARGEST_MAP: Final = 20_000
@@ -121,10 +122,11 @@ class FrameSource:
         """Frames of the rows: the first, and as many more as begin within ``seconds``."""
         began = time.monotonic()
         packed: list[bytes] = []
-        for row in rows:
-            if packed and time.monotonic() - began > seconds:
-                break
-            packed.append(self._frame(row))
+        with one_blas_thread():
+            for row in rows:
+                if packed and time.monotonic() - began > seconds:
+                    break
+                packed.append(self._frame(row))
         return packed
 
     def _frame(self, index: int) -> bytes:
