@@ -104,6 +104,8 @@ class ExplorerState(t.HasTraits):
         choices = MAP_SCALES if name == "map_scale" else DETRENDS
         if value not in choices:
             raise OptionError(f"{name}={value!r}: choose one of {', '.join(choices)}")
+        if name != "map_scale":
+            check_window(self.window, value, self.run.n_steps)
         return str(value)
 
     @t.validate("coloring")

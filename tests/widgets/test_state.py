@@ -53,6 +53,14 @@ def test_what_the_run_does_not_have_is_refused_and_the_state_stays(run, trait, v
     assert getattr(state, trait) == before
 
 
+@pytest.mark.parametrize("trait", ["detrend", "mode_detrend"])
+def test_a_detrending_that_the_window_is_too_short_for_is_refused(run, trait):
+    state = ExplorerState(run, window=3)
+    with pytest.raises(WindowError, match="quadratic"):
+        setattr(state, trait, "quadratic")
+    assert getattr(state, trait) != "quadratic"
+
+
 def test_selection_keeps_order_and_drops_repeats(run):
     state = ExplorerState(run)
     state.selection = [3, 1, 3]
