@@ -48,12 +48,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    try:
-        from rdmviz import studies  # torch: only for those who train
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtraError('recording a study trains a network: pip install "rdmviz[torch]"') from error
+    from rdmviz import studies  # torch: only for those who train
 
     run = studies.record(options.study, options.out, seed=options.seed, progress=True)
     print(f"Recorded {run.n_steps:,} rows of {run.n_samples:,} datapoints in {options.out}")

@@ -43,7 +43,7 @@ def test_every_public_name_is_there_and_an_unknown_one_is_named():
         assert getattr(rdmviz, name) is not None
     assert set(rdmviz.__all__) <= set(dir(rdmviz))
     with pytest.raises(AttributeError, match=r"explor'.*explore"):
-        rdmviz.explor  # noqa: B018
+        rdmviz.explor  # noqa: B018  # reading is the act that is tested
 
 
 def test_the_readme_example_runs(tmp_path, monkeypatch):

@@ -60,11 +60,23 @@ class ModeFrame:
     fluctuations: Floats
     nu: int
 
+    @property
+    def participation_ratio(self) -> float:
+        """Number of modes that take part, ``(Tr C)² / Tr C²``."""
+        shares = self.eigenvalues / self.trace
+        return float(1 / (shares @ shares))
+
+    def covariance(self, samples: NDArray[np.intp]) -> Floats:
+        """2RDM of some of the datapoints, ``(m, m)``, loss²."""
+        rows = self.fluctuations[:, samples]
+        return np.asarray(rows.T @ rows / self.nu)
+
 
 class ModePath:
     """Modes at any recorded row, with signs and group labels that stay the same along the run.
 
-    The answer at a row never depends on earlier calls. Safe to use from several threads.
+    The answer at a row never depends on earlier calls, except for the sign of modes with exactly equal
+    eigenvalues, whose vectors are arbitrary. Safe to use from several threads.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 try:
-    import torch  # noqa: F401
+    import torch  # noqa: F401  # only to learn whether it is there
 except ImportError as error:
     from rdmviz.errors import MissingExtraError
 

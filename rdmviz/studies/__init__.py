@@ -8,6 +8,7 @@ from os import PathLike
 from types import MappingProxyType
 from typing import Any
 
+import rdmviz.record  # noqa: F401  # first, because it names the extra to install where torch is missing
 from rdmviz.errors import OptionError
 from rdmviz.run import TrainingRun
 from rdmviz.studies import grokking, linear_network

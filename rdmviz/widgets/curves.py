@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze
+from rdmviz.analysis.means import class_means
 from rdmviz.widgets.colors import CATEGORIES, classes, shorten
 from rdmviz.widgets.scene import CursorView, Scene
 from rdmviz.widgets.state import ExplorerState
@@ -140,10 +141,7 @@ class WarningCurves:
                 self._means[key] = (("mean loss",), np.asarray(self.dataset["mean_loss"].values, float)[None])
             else:
                 codes, names = named
-                membership = np.eye(len(names))[codes] / np.bincount(codes)
-                with np.errstate(invalid="ignore"):  # a NaN loss makes that row's means NaN: a gap
-                    means = run.rows(0, run.n_steps).astype(float) @ membership
-                self._means[key] = (names, np.ascontiguousarray(means.T))
+                self._means[key] = (names, class_means(run, codes))
         return self._means[key]
 
 

@@ -25,9 +25,7 @@ LARGEST_MATRIX: Final = 96
 MOST_EIGENVALUES: Final = 24
 LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle of a logarithmic axis
 _CACHE_BYTES: Final = 32_000_000
-_STEADY_SHARE: Final = (
-    4  # groups and the matrix's order hold for a quarter of a window, so that nothing flickers
-)
+_STEADY_SHARE: Final = 4  # groups and the matrix's order hold for a quarter of a window: nothing flickers
 
 
 class FrameState(IntEnum):
@@ -155,13 +153,11 @@ class FrameSource:
             return out
         positions, ends = _positions(frame, self.shown, self.map_scale)
         group, order = self._blocks(index)
-        rows = frame.fluctuations[:, self.shown[order]]
-        covariance = rows.T @ rows / frame.nu
+        covariance = frame.covariance(self.shown[order])
         scale = float(np.abs(covariance).max()) or 1.0
         signed_root = np.sign(covariance) * np.sqrt(np.abs(covariance) / scale)
         top = frame.eigenvalues[: self.layout.eigenvalues]
-        square = float(np.square(frame.eigenvalues).sum())
-        out["header"] = (FrameState.SHOWN, frame.trace, frame.trace**2 / square, *ends, scale)
+        out["header"] = (FrameState.SHOWN, frame.trace, frame.participation_ratio, *ends, scale)
         out["eigenvalues"][: len(top)] = top
         out["order"] = order
         out["positions"] = positions.ravel()

@@ -1,20 +1,10 @@
 """What verbs say to what they cannot take."""
 
-import numpy as np
 import pytest
+from toy import LOSSES, STEPS, make_run
 
 from rdmviz.analysis import analyze, eigenmodes, groups
 from rdmviz.errors import OptionError, WindowError
-from rdmviz.run import TrainingRun
-
-RNG = np.random.default_rng(21)
-T, N = 300, 40
-LOSSES = np.abs(RNG.normal(size=(T, N))) + 3 * np.exp(-np.arange(T) / 90)[:, None] * RNG.uniform(0.5, 1, N)
-STEPS = np.cumsum(RNG.integers(1, 5, size=T))
-
-
-def _run(losses=LOSSES, steps=STEPS):
-    return TrainingRun.from_arrays(losses, steps=steps, name="toy")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +21,7 @@ def test_what_is_not_a_run_is_told_how_to_become_one(verb, given):
 @pytest.mark.parametrize("verb", [eigenmodes, groups])
 def test_a_step_before_the_first_full_window_is_told_the_first(verb):
     with pytest.raises(WindowError, match=rf"step {STEPS[10]} \(row 10\).* row 63, step {STEPS[63]}:"):
-        verb(_run(), int(STEPS[10]))
+        verb(make_run(), int(STEPS[10]))
     for modes in (2.5, True, 0):
         with pytest.raises(WindowError, match=f"modes={modes}.*whole number"):
-            verb(_run(), int(STEPS[-1]), modes=modes)
+            verb(make_run(), int(STEPS[-1]), modes=modes)

@@ -3,8 +3,7 @@
 const STRIP = 7;
 
 class MatrixPicture {
-  constructor(parent, scene) {
-    this.scene = scene;
+  constructor(parent) {
     this.canvas = makeCanvas(parent, "The 2RDM: covariance of the losses of pairs of datapoints, reordered into blocks");
     this.canvas.className = "rdmviz-matrix";
     this.pixels = document.createElement("canvas");

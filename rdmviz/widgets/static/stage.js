@@ -25,7 +25,6 @@ function renderStage(model, el, scene) {
   );
   const matrix = new MatrixPicture(
     figure(pictures, "rdmviz-figure-matrix", "2RDM, covariance (colour: signed root)", "Covariance of the losses of pairs of datapoints in this window, ordered by group, then by similarity"),
-    scene,
   );
   const spectrum = new SpectrumPicture(
     figure(pictures, "rdmviz-figure-spectrum", "Spectrum", "Share of each eigenvalue in the trace: one tall bar is one collective mode. PR: participation ratio, the number of modes that take part"),
