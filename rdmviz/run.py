@@ -190,6 +190,12 @@ class TrainingRun:
             return self._store.rows(start, stop)
         return np.asarray(self._loss.variable.data[start:stop])
 
+    @property
+    def in_memory(self) -> np.ndarray | None:
+        """The losses ``(T, n)`` if they are an array in memory (or a memory map), else None."""
+        data = self._loss.variable._data
+        return data if isinstance(data, np.ndarray) else None
+
     def index_of(self, step: int) -> int:
         """Return the row recorded at training step ``step``.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rdmviz.analysis.gram_cache import gram_of
 from rdmviz.analysis.lazy import LazyCurve
 from rdmviz.analysis.of_a_run import require_run
+from rdmviz.analysis.one_thread import cores, one_blas_thread
 from rdmviz.compute.rdm import observables
 from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.gram import BandedGram
@@ -106,7 +107,8 @@ def analyze(
     if not _is_whole(stride) or stride < 1:
         raise OptionError(f"stride={stride!r}: expected a whole number of recorded rows, 1 or more")
     gram = gram_of(run, window)
-    traces = window_traces(gram, window, detrend, run.rows)
+    with one_blas_thread():
+        traces = window_traces(gram, window, detrend, run.rows, workers=cores())
     steps = np.asarray(run.steps)
     n = gram.n_samples
     kept = np.arange(0, run.n_steps, int(stride))

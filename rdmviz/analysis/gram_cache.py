@@ -6,13 +6,13 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from rdmviz.analysis.one_thread import cores, one_blas_thread
 from rdmviz.compute.rdm.gram import BandedGram, banded_gram
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
 
-_GRAIN = 16  # windows a little longer than the one asked for come free
-_SHORTEST = 64
+_SHORTEST = 65  # serves the default window and the one before it
 
 _grams: WeakKeyDictionary[TrainingRun, BandedGram] = WeakKeyDictionary()
 _lock = threading.Lock()
@@ -21,17 +21,21 @@ _lock = threading.Lock()
 def gram_of(run: TrainingRun, window: int) -> BandedGram:
     """Return a banded Gram that serves windows of ``window + 1`` rows: a window and the one before it.
 
-    The first call makes one for 64 rows, or for as many as asked rounded up to 16. A call for a longer window
-    makes one twice as long as the one before at least, so that trying windows reads the losses a few times,
-    not each time. All other calls find it ready.
+    The first call makes one for 65 rows or for as many as asked. A call for a longer window makes one twice
+    as long as the one before at least, so that trying windows reads the losses a few times, not each time.
+    All other calls find it ready.
     """
     with _lock:
         gram = _grams.get(run)
         needed = min(window + 1, run.n_steps)
         if gram is None or needed > gram.max_window:
-            reach = max(_SHORTEST, -(-needed // _GRAIN) * _GRAIN)
-            if gram is not None:
-                reach = max(reach, 2 * gram.max_window)
-            gram = banded_gram(run.rows, reach, shape=(run.n_steps, run.n_samples))
+            reach = max(_SHORTEST, needed) if gram is None else max(needed, 2 * gram.max_window)
+            with one_blas_thread():
+                gram = banded_gram(
+                    run.rows if run.in_memory is None else run.in_memory,
+                    reach,
+                    shape=(run.n_steps, run.n_samples),
+                    workers=cores(),
+                )
             _grams[run] = gram
         return gram

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
+
+from rdmviz.analysis.one_thread import cores
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +62,7 @@ class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
 
     def _fill(self, places: NDArray[np.intp]) -> None:
         batches = [places[i : i + self._batch] for i in range(0, len(places), self._batch)]
-        workers = min(len(batches), os.cpu_count() or 1)
+        workers = min(len(batches), cores())
         if workers < 2:
             results = [self._compute(self._rows[batch]) for batch in batches]
         else:

@@ -1,4 +1,4 @@
-"""One BLAS thread for many small problems.
+"""One BLAS thread for many small problems, and threads of our own that share them.
 
 Frames are many products and eigenproblems of some 64 rows. A second BLAS thread gains nothing there, and
 where a browser wants the other core its busy waiting costs several times the work itself (on two cores,
@@ -7,6 +7,7 @@ beside a browser that scrubs: 24 frames in about 55 ms with one thread, 260 to 4
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
@@ -25,3 +26,8 @@ def one_blas_thread() -> AbstractContextManager[Any]:
     """Limit BLAS to one thread inside a ``with``; the process's own setting returns afterwards."""
     context: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
     return context
+
+
+def cores() -> int:
+    """Return the number of processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

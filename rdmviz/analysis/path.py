@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rdmviz.analysis.gram_cache import gram_of
 from rdmviz.analysis.of_a_run import require_run
-from rdmviz.analysis.one_thread import one_blas_thread
+from rdmviz.analysis.one_thread import cores, one_blas_thread
 from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.compute.rdm.clusters import cluster, embedding
 from rdmviz.compute.rdm.detrending import Detrend, check_window
@@ -167,7 +167,7 @@ class ModePath:
         if self._chain is None:
             rows = self.run.rows
             gram = gram_of(self.run, self.window)
-            traces = window_traces(gram, self.window, self.detrend, rows)
+            traces = window_traces(gram, self.window, self.detrend, rows, workers=cores())
             kind = SignChain if self.window <= _LONGEST_SOLVED else FollowedSigns
             self._chain = kind(gram, traces, rows, self.modes, lambda row: self._solve(row).left)
         return self._chain

@@ -178,3 +178,17 @@ def test_a_bad_row_is_named_when_a_window_is_read():
     with pytest.raises(NonFiniteLossError, match="first at row 7"):
         read_window(reader(losses), 9, 5)
     assert read_window(reader(losses), 12, 5).shape == (5, 4)
+
+
+@pytest.mark.parametrize("detrend", DETRENDS[1:])
+@pytest.mark.parametrize("seed", range(12))
+def test_fluctuations_that_emerge_from_a_steep_fall_keep_ten_digits(seed, detrend):
+    rng = np.random.default_rng(seed)
+    fall = np.exp(-np.arange(173) / rng.uniform(5, 30))[:, None] * rng.uniform(1, 2, 60)
+    losses = fall * 10 ** rng.uniform(2, 6) + rng.gamma(2.0, size=(173, 60))
+    gram = banded_gram(losses, 20)
+    for window in (20, 7):
+        found = window_traces(gram, window, detrend, reader(losses))
+        trace, square, _ = traces(losses, window, detrend)
+        np.testing.assert_allclose(found.trace, trace, rtol=1e-10)
+        np.testing.assert_allclose(found.square, square, rtol=1e-10)

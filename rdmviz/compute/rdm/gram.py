@@ -12,22 +12,27 @@ same late in a run whose loss fell by orders of magnitude, hence one per segment
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import reduce
+from itertools import pairwise
+from operator import add
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from rdmviz.compute.errors import WindowError
-from rdmviz.compute.rdm.rows import SLAB_BYTES, Rows, anchored, read_block, row_source
+from rdmviz.compute.rdm.rows import Rows, read_block, row_source
+from rdmviz.compute.rdm.tiles import GramTile, Precision, gram_tile, tile_rows
 
-Precision = Literal["double", "single"]
-
-DIGITS = 2.5e4
-"""A difference of numbers this many times larger still has eleven digits: ``4 eps DIGITS = 2e-11``."""
+DIGITS = 5e3
+"""A difference of numbers this many times larger still has ten digits: 4e-12 times what sums add up."""
 
 _READ_BYTES = 64 << 20  # rows read at once: few, large reads of a store
+_COLUMNS = 1 << 14  # datapoints per tile
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class BandedGram:
     segments
         Anchored Gram matrices, ``(S, R, R)``, units loss². Rows that do not exist (before the first, after
         the last) or are not finite are zero.
+    scales
+        Squared norm, per row, of what its products were formed of, ``(S, R)``: eps times it is their error.
     anchor_products
         ``<x_r, a>`` of each anchored row with its segment's anchor, ``(S, R)``.
     anchor_norms
@@ -62,6 +69,7 @@ class BandedGram:
 
     max_window: int
     segments: NDArray[np.float64]
+    scales: NDArray[np.float64]
     anchor_products: NDArray[np.float64]
     anchor_norms: NDArray[np.float64]
     anchored_sums: NDArray[np.float64]
@@ -121,9 +129,8 @@ class BandedGram:
         return np.asarray(products + p[:, None] + p[None, :] + self.anchor_norms[segment])
 
     def rounding_scales(self, *, anchored: bool = True) -> NDArray[np.float64]:
-        """Squared norm per row of what the products were formed of, ``(S, R)``: eps times it is the error."""
-        scales = np.diagonal(self.segments, axis1=1, axis2=2)
-        return scales if anchored else np.maximum(scales, self.anchor_norms[:, None])
+        """`scales`, or those of the products of the losses themselves, ``(S, R)``."""
+        return self.scales if anchored else np.maximum(self.scales, self.anchor_norms[:, None])
 
     def row_norms(self) -> NDArray[np.float64]:
         """``|l_r|²`` of each row of each segment, ``(S, R)``: the scale that rounding works on."""
@@ -140,17 +147,57 @@ class BandedGram:
                 f"Grams of (longest window, rows, precision) {mine} and {theirs} cannot be added; "
                 "compute both over the same rows with the same max_window and precision"
             )
-        return BandedGram(
-            max_window=self.max_window,
-            segments=self.segments + other.segments,
-            anchor_products=self.anchor_products + other.anchor_products,
-            anchor_norms=self.anchor_norms + other.anchor_norms,
-            anchored_sums=self.anchored_sums + other.anchored_sums,
-            row_sums=self.row_sums + other.row_sums,
-            finite=self.finite & other.finite,
-            n_samples=self.n_samples + other.n_samples,
-            precision=self.precision,
+        return assembled([self.tile() + other.tile()], self.max_window, self.precision)
+
+    def tile(self, segments: int | None = None) -> GramTile:
+        """Return the first `segments` segments (all by default) as a tile, to be put beside others."""
+        stop = None if segments is None else segments * self.max_window
+        return GramTile(
+            0,
+            self.segments[:segments],
+            self.scales[:segments],
+            self.anchor_products[:segments],
+            self.anchor_norms[:segments],
+            self.anchored_sums[:segments],
+            self.row_sums[:stop],
+            self.finite[:stop],
+            self.n_samples,
         )
+
+
+def assembled(tiles: Sequence[GramTile], max_window: int, precision: Precision = "double") -> BandedGram:
+    """Put tiles side by side: one for each range of segments, in order, all of the same datapoints."""
+
+    def joined(name: str) -> NDArray[Any]:
+        parts = [getattr(tile, name) for tile in tiles]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    row_sums = joined("row_sums")
+    finite = np.ones(len(row_sums), dtype=bool)
+    for tile in tiles:
+        start, stop = tile_rows(tile.first, tile.first + len(tile.segments), max_window, len(finite))
+        finite[start:stop] &= tile.finite
+    gram = BandedGram(
+        max_window=max_window,
+        segments=joined("segments"),
+        scales=joined("scales"),
+        anchor_products=joined("anchor_products"),
+        anchor_norms=joined("anchor_norms"),
+        anchored_sums=joined("anchored_sums"),
+        row_sums=row_sums,
+        finite=finite,
+        n_samples=tiles[0].n_samples,
+        precision=precision,
+    )
+    if not finite.all():  # a row may be finite in one tile and not in another
+        row_sums[~finite] = np.nan
+        gone = ~gram.valid()
+        for segment in np.flatnonzero(gone.any(axis=1)):
+            rows = gone[segment]
+            gram.segments[segment, rows] = gram.segments[segment, :, rows] = 0.0
+            for part in (gram.scales, gram.anchor_products, gram.anchored_sums):
+                part[segment, rows] = 0.0
+    return gram
 
 
 def banded_gram(
@@ -159,6 +206,8 @@ def banded_gram(
     *,
     shape: tuple[int, int] | None = None,
     precision: Precision = "double",
+    workers: int = 1,
+    known: BandedGram | None = None,
 ) -> BandedGram:
     """Banded Gram of a run in one pass over its rows: ``4 T max_window n`` flops, ``32 T max_window`` bytes.
 
@@ -166,92 +215,97 @@ def banded_gram(
     ----------
     losses
         Array ``(T, n)`` of any real dtype and memory order, or a function ``rows(start, stop)`` that reads
-        such a block, so that the losses need never be in memory whole.
+        such a block, so that the losses need never be in memory whole: two windows of rows and 64 MB are.
     max_window
         Longest window to be served, rows (at least 2; a longer one than the run is cut to the run).
     shape
         ``(T, n)``, needed where `losses` is a function.
     precision
         ``"single"`` takes the products of the (anchored) rows in float32: 5e-6 relative instead of 1e-10.
+    workers
+        Threads that share the work; best with a BLAS that is held to one thread. The result is the same to
+        the bit for any number of them.
+    known
+        Gram of the same run when it had fewer rows: its full segments are taken over.
 
     Raises
     ------
     LossShapeError
         If the losses are not real numbers of shape ``(rows, datapoints)`` with two datapoints or more.
     WindowError
-        If `max_window` is below 2.
+        If `max_window` is below 2, or `known` is not the beginning of the same run.
     """
     rows, (n_rows, n_samples) = row_source(losses, shape)
     if max_window < 2 or n_rows < 2:
         raise WindowError(f"max_window={max_window} over {n_rows} rows: a window needs at least two rows")
     w = min(int(max_window), n_rows)
+    done: list[GramTile] = []
+    if known is not None:
+        mine, theirs = (w, n_samples, precision), (known.max_window, known.n_samples, known.precision)
+        if mine != theirs or known.n_rows > n_rows:
+            raise WindowError(
+                f"a Gram of (longest window, datapoints, precision) {theirs} over {known.n_rows} rows is not "
+                f"the beginning of {mine} over {n_rows} rows; compute it anew"
+            )
+        done = [known.tile(known.n_rows // w)] if known.n_rows >= w else []
+    first = len(done[0].segments) if done else 0
+    with ThreadPoolExecutor(workers) as pool:
+        for low, high, block in _reads(rows, first, w, n_rows, n_samples, whole=not callable(losses)):
+            done += _in_tiles(block, low, high, w, n_rows, precision, pool, workers)
+    return assembled(done, w, precision)
+
+
+def _in_tiles(
+    block: NDArray[Any],
+    low: int,
+    high: int,
+    w: int,
+    n_rows: int,
+    precision: Precision,
+    pool: ThreadPoolExecutor,
+    workers: int,
+) -> list[GramTile]:
+    """Tiles of segments ``low .. high - 1`` from the rows they touch, shared among threads."""
+    start = tile_rows(low, high, w, n_rows)[0]
+    cuts = np.unique(np.linspace(low, high, 2 * workers + 1 if workers > 1 else 2).astype(int))
+    ranges = list(pairwise(cuts.tolist()))
+    columns = range(0, block.shape[1], _COLUMNS)
+
+    def tile(task: tuple[tuple[int, int], int]) -> GramTile:
+        (first, last), left = task
+        begin, end = tile_rows(first, last, w, n_rows)
+        part = block[begin - start : end - start, left : left + _COLUMNS]
+        return gram_tile(part, first, last, w, n_rows, precision)
+
+    tasks = [(part, left) for part in ranges for left in columns]
+    found = list(map(tile, tasks) if workers == 1 else pool.map(tile, tasks))
+    return [reduce(add, found[i : i + len(columns)]) for i in range(0, len(found), len(columns))]
+
+
+def _reads(
+    rows: Rows, first: int, w: int, n_rows: int, n_samples: int, *, whole: bool
+) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    """Ranges of segments with the rows they touch; each row is read once, in order."""
     n_segments = -(-n_rows // w)
-    gram = BandedGram(
-        max_window=w,
-        segments=np.zeros((n_segments, 2 * w - 1, 2 * w - 1)),
-        anchor_products=np.zeros((n_segments, 2 * w - 1)),
-        anchor_norms=np.zeros(n_segments),
-        anchored_sums=np.zeros((n_segments, 2 * w - 1)),
-        row_sums=np.full(n_rows, np.nan),
-        finite=np.zeros(n_rows, dtype=bool),
-        n_samples=n_samples,
-        precision=precision,
-    )
+    if whole:
+        start, stop = tile_rows(first, n_segments, w, n_rows)
+        yield first, n_segments, read_block(rows, start, stop, n_samples)
+        return
     per_read = max(1, _READ_BYTES // (8 * w * n_samples))
-    tail = np.empty((0, n_samples))
-    scratch = np.empty(min((2 * w - 1) * n_samples, SLAB_BYTES // 8))
-    with np.errstate(invalid="ignore", over="ignore"):  # non-finite rows are found in the products below
-        for first in range(0, n_segments, per_read):
-            last = min(first + per_read, n_segments)
-            fresh = read_block(rows, first * w, min(last * w, n_rows), n_samples)
-            block = np.concatenate([tail, fresh]) if len(tail) else fresh
-            start = first * w - len(tail)  # the run's row that block[0] is
-            for segment in range(first, last):
-                low, high = gram.segment_rows(segment)
-                low_real, high_real = max(low, 0), min(high, n_rows)
-                _fill_segment(
-                    gram, segment, block[low_real - start : high_real - start], low_real - low, scratch
+    block = np.empty((0, n_samples))
+    before = tile_rows(first, first + 1, w, n_rows)[0]  # rows before this one have been read
+    for low in range(first, n_segments, per_read):
+        high = min(low + per_read, n_segments)
+        start, stop = tile_rows(low, high, w, n_rows)
+        kept = block[len(block) - (before - start) :]
+        step = max(1, _READ_BYTES // (8 * n_samples))
+        for begin in range(before, stop, step):
+            part = read_block(rows, begin, min(begin + step, stop), n_samples)
+            if begin == before:
+                block = np.empty(
+                    (stop - start, n_samples), np.result_type(part, kept) if len(kept) else part.dtype
                 )
-            # Not from the anchored rows: equal rows must have equal sums whatever segment they are in.
-            gram.row_sums[first * w : last * w] = fresh.sum(axis=1, dtype=np.float64)
-            tail = block[-(w - 1) :]
-    gram.row_sums[~gram.finite] = np.nan
-    return gram
-
-
-def _fill_segment(
-    gram: BandedGram, segment: int, block: NDArray[Any], offset: int, scratch: NDArray[np.float64]
-) -> None:
-    """Products of one segment's rows; `offset` rows of padding come before `block`."""
-    usable = np.ones(len(block), dtype=bool)
-    products, sides, sums, norm = _segment_products(block, usable, gram.precision, scratch)
-    if not np.isfinite(np.diag(products)).all():
-        # Some rows are NaN, infinite, or so large that their square overflows: leave them out.
-        wide = block.astype(np.float64)
-        usable = np.isfinite(np.einsum("ij,ij->i", wide, wide))
-        products, sides, sums, norm = _segment_products(block, usable, gram.precision, scratch)
-    here = slice(offset, offset + len(block))
-    gram.segments[segment, here, here] = products
-    gram.anchor_products[segment, here] = sides
-    gram.anchored_sums[segment, here] = sums
-    gram.anchor_norms[segment] = norm
-    row = max(gram.segment_rows(segment)[0], 0)
-    gram.finite[row : row + len(block)] = usable
-
-
-def _segment_products(
-    block: NDArray[Any], usable: NDArray[np.bool_], precision: Precision, scratch: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
-    """``X X^T``, ``X a``, ``X 1`` and ``|a|²``, with ``X = block - a``, zero in rows not usable."""
-    products: NDArray[Any] = np.zeros((len(block), len(block)))
-    sides, sums = np.zeros((2, len(block)))
-    norm = 0.0
-    for x, a in anchored(block, usable, scratch):
-        single = x.astype(np.float32) if precision == "single" else x
-        product = single @ single.T
-        products = product if x.shape == block.shape else products + product
-        both = x @ np.column_stack((a, np.ones_like(a)))  # one pass over x for both
-        sides += both[:, 0]
-        sums += both[:, 1]
-        norm += float(a @ a)
-    return np.asarray(products, dtype=np.float64), sides, sums, norm
+                block[: len(kept)] = kept
+            block[begin - start : begin - start + len(part)] = part
+        before = stop
+        yield low, high, block

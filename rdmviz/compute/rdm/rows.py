@@ -16,31 +16,36 @@ Floats = NDArray[np.float64]
 Rows = Callable[[int, int], NDArray[Any]]
 """Reads losses: ``rows(start, stop)`` gives the block of shape ``(stop - start, n)``, any real dtype."""
 
-SLAB_BYTES = 8 << 20  # columns of one product: anchored float64 rows that stay near the processor's cache
+SLAB_BYTES = 1 << 20  # anchored float64 rows of one product: they stay in a core's own cache
+_LEAST_WIDTH = 256  # narrower products waste the processor
 
 
-def anchored(
-    block: NDArray[Any], usable: NDArray[np.bool_], scratch: NDArray[np.float64] | None = None
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Rows minus an anchor, and the anchor, in slabs of datapoints that stay near the processor's cache.
+def slab_width(n_rows: int) -> int:
+    """Return the number of datapoints whose anchored rows are worked on at once."""
+    return max(_LEAST_WIDTH, SLAB_BYTES // (8 * n_rows))
 
-    The anchor is the usable row nearest to the middle; rows that are not usable come out zero. The rows are
-    written to `scratch` if that is large enough: fresh memory costs more than the subtraction.
-    """
+
+def anchor_row(wanted: int, usable: NDArray[np.bool_] | None = None) -> int | None:
+    """Return the row that others are taken relative to: the usable one nearest `wanted`, None without."""
+    if usable is None:
+        return wanted
     candidates = np.flatnonzero(usable)
     if not len(candidates):
+        return None
+    return int(candidates[np.argmin(np.abs(candidates - wanted))])
+
+
+def anchored(block: NDArray[Any], usable: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
+    """Rows minus an anchor, in slabs of datapoints; rows that are not usable come out zero."""
+    anchor = anchor_row(len(block) // 2, usable)
+    if anchor is None:
         return
-    anchor = block[candidates[np.argmin(np.abs(candidates - len(block) // 2))]]
-    width = max(1, SLAB_BYTES // (8 * len(block)))
+    width = slab_width(len(block))
     for left in range(0, block.shape[1], width):
-        a = anchor[left : left + width].astype(np.float64)
-        shape = len(block), len(a)
-        fits = scratch is not None and scratch.size >= shape[0] * shape[1]
-        x = scratch[: shape[0] * shape[1]].reshape(shape) if scratch is not None and fits else np.empty(shape)
-        np.subtract(block[:, left : left + width], a, dtype=np.float64, out=x)
-        if len(candidates) < len(block):
-            x[~usable] = 0.0
-        yield x, a
+        part = block[:, left : left + width].astype(np.float64)
+        part -= part[anchor].copy()
+        part[~usable] = 0.0
+        yield part
 
 
 def row_source(losses: NDArray[Any] | Rows, shape: tuple[int, int] | None) -> tuple[Rows, tuple[int, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from rdmviz.compute.rdm.detrending import basis
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+_GROUP = 8  # windows that share a product: more are more work, fewer more calls
 _ORDINARY = 1e60
 """Products (loss²) up to this can be squared and summed as they are, and down to its inverse."""
 
@@ -25,25 +28,47 @@ def units(segments: Floats) -> Floats:
 
 def moments(segments: Floats, window: int, detrend: str, count: int) -> tuple[Floats, Floats, Floats]:
     """Trace of ``A G A``, of its square, and ``|G|²``: last `count` windows, ``(S, count)``."""
-    n_segments, size, _ = segments.shape
-    q = basis(window, detrend)
     norm = _square_sums(segments, window, count)
     trace = window_sums(np.diagonal(segments, axis1=1, axis2=2), window, count)
+    q = basis(window, detrend)
     if q.shape[1] == 0:
         return trace, norm, np.zeros_like(norm)
-    row, item = segments.strides[1:]
-    first = size - count - window + 1  # local row at which the first window starts
-    windows = as_strided(
-        segments[:, first:, first:],
-        (n_segments, count, window, window),
-        (segments.strides[0], row + item, row, item),
-        writeable=False,
-    )
-    gq = windows @ q
-    qgq = q.T @ gq
-    trace = trace - np.trace(qgq, axis1=2, axis2=3)
-    square = norm - 2 * np.einsum("sbij,sbij->sb", gq, gq) + np.einsum("sbij,sbij->sb", qgq, qgq)
+    first = segments.shape[1] - count - window + 1  # local row at which the first window starts
+    square = norm.copy()
+    for low in range(0, count, _GROUP):
+        group = min(_GROUP, count - low)
+        here = slice(first + low, first + low + window + group - 1)
+        inner, outer = _projections(segments[:, here, here], q, group)
+        trace[:, low : low + group] -= np.trace(inner, axis1=2, axis2=3)
+        square[:, low : low + group] += np.einsum("sjab,sjab->sj", inner, inner) - 2 * outer
     return trace, square, norm
+
+
+def _projections(segments: Floats, q: Floats, group: int) -> tuple[Floats, Floats]:
+    """``Q'GQ`` ``(S, group, d, d)`` and ``|GQ|²`` ``(S, group)`` of `group` windows, each a row further.
+
+    One product serves all windows of a group: its columns are the polynomials of each, moved into place.
+    """
+    window, d = q.shape
+    columns = _in_place(window, d, group, q.tobytes())
+    gq = segments @ columns
+    both = (columns.T @ gq).reshape(-1, group, d, group, d)
+    own = np.arange(group)
+    inner = both[:, own, :, own, :].transpose(1, 0, 2, 3)
+    plane, row, item = gq.strides
+    seen = as_strided(  # of each window's column only the rows of that window
+        gq, (len(gq), group, window, d), (plane, row + d * item, row, item), writeable=False
+    )
+    return inner, np.einsum("sjrb,sjrb->sj", seen, seen)
+
+
+@lru_cache(maxsize=16)
+def _in_place(window: int, d: int, group: int, values: bytes) -> Floats:
+    """Polynomials of `group` windows, ``(window + group - 1, group d)``, each a row further than the last."""
+    columns = np.zeros((window + group - 1, group, d))
+    for j in range(group):
+        columns[j : j + window, j] = np.frombuffer(values).reshape(window, d)
+    return columns.reshape(len(columns), group * d)
 
 
 def window_sums(values: Floats, window: int, count: int) -> Floats:

@@ -15,6 +15,7 @@ their products are taken; and what remains doubtful is computed from the rows of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +74,9 @@ def full_windows(finite: Bools, window: int) -> Bools:
     return speaks
 
 
-def window_traces(gram: BandedGram, window: int, detrend: str, rows: Rows | None = None) -> WindowTraces:
+def window_traces(
+    gram: BandedGram, window: int, detrend: str, rows: Rows | None = None, *, workers: int = 1
+) -> WindowTraces:
     """``Tr C`` and ``Tr C²`` of all trailing windows, without an eigendecomposition.
 
     Parameters
@@ -85,6 +88,8 @@ def window_traces(gram: BandedGram, window: int, detrend: str, rows: Rows | None
     rows
         Reads losses again where the Gram has lost digits. Without it those windows keep fewer digits
         (relative error about ``1e-16`` times the squared ratio of drift to fluctuations).
+    workers
+        Threads that share the work; best with a BLAS that is held to one thread.
 
     Raises
     ------
@@ -94,10 +99,12 @@ def window_traces(gram: BandedGram, window: int, detrend: str, rows: Rows | None
     window = check_window(window, detrend, gram.n_rows)
     gram.require(window)
     with np.errstate(over="ignore", invalid="ignore"):  # sums beyond float64 come out NaN below
-        return _window_traces(gram, window, detrend, rows)
+        return _window_traces(gram, window, detrend, rows, workers)
 
 
-def _window_traces(gram: BandedGram, window: int, detrend: str, rows: Rows | None) -> WindowTraces:
+def _window_traces(
+    gram: BandedGram, window: int, detrend: str, rows: Rows | None, workers: int
+) -> WindowTraces:
     nu = degrees_of_freedom(window, detrend)
     here, count = _extent(gram, window)
     segments = (gram.unanchored() if detrend == "none" else gram.segments)[:, here, here]
@@ -105,10 +112,19 @@ def _window_traces(gram: BandedGram, window: int, detrend: str, rows: Rows | Non
     scale = _placed(gram, window, gram.rounding_scales(anchored=detrend != "none"))
     by_segment = np.zeros((3, len(segments), gram.max_window))
     served = slice(gram.max_window - count, None)
-    for part in _chunks(gram):
+
+    def of(part: slice) -> None:
         q = segment_bases(valid[part], degree(detrend))
-        tr, pure, _, blur = _moments(projected(segments[part], q), window, detrend, count, gram.digits)
+        with np.errstate(over="ignore", invalid="ignore"):  # threads do not inherit it
+            tr, pure, _, blur = _moments(projected(segments[part], q), window, detrend, count, gram.digits)
         by_segment[0, part, served], by_segment[1, part, served], by_segment[2, part, served] = tr, pure, blur
+
+    if workers > 1:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(of, _chunks(gram)))
+    else:
+        for part in _chunks(gram):
+            of(part)
     trace, purity, blurred = by_segment.reshape(3, -1)[:, : gram.n_rows]
     speaks = full_windows(gram.finite, window)
     lost = scale > gram.digits * trace
@@ -246,7 +262,7 @@ def _detrended_segment(gram: BandedGram, rows: Rows, segment: int, detrend: str)
     here = slice(low - start, high - start)
     block, usable, q = np.asarray(rows(low, high)), valid[0, here], q[here]
     products = np.zeros((1, stop - start, stop - start))
-    for x, _ in anchored(block, usable):
+    for x in anchored(block, usable):
         x -= q @ (q.T @ x)
         x -= q @ (q.T @ x)
         products[0, here, here] += x @ x.T
