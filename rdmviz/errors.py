@@ -16,6 +16,7 @@ from rdmviz.compute.errors import (
 )
 
 __all__ = [
+    "ChunkError",
     "ComputeError",
     "DetrendError",
     "ExampleNotFoundError",
@@ -72,6 +73,10 @@ class ExampleNotFoundError(KeyError):
 
 class StoreExistsError(FileExistsError):
     """There is something at the path already, and nothing is overwritten unasked."""
+
+
+class ChunkError(RuntimeError):
+    """A chunk of a Dask-backed run could not be read or reduced; the message says which."""
 
 
 class UnsafeDataError(ValueError):

@@ -18,6 +18,7 @@ from rdmviz.validation import (
     checked_metrics,
     checked_probe,
     checked_steps,
+    is_dask,
     nearest,
 )
 
@@ -79,6 +80,7 @@ class TrainingRun:
         loss : array_like, shape (T, n)
             Loss of each of ``n >= 2`` probe datapoints at each of ``T >= 1`` recorded steps. NaN and
             infinite values are kept. Floating-point arrays are not copied: do not change them afterwards.
+            A dask array is read chunk by chunk, on its cluster, when something is computed.
         steps : array_like of int, shape (T,), optional
             Training step of each row, strictly increasing; ``0 .. T-1`` by default.
         probe : mapping or DataFrame, optional
@@ -108,11 +110,10 @@ class TrainingRun:
         )
 
     @classmethod
-    def from_store(cls, store: RunStore) -> TrainingRun:
-        """Make a run from an opened store; its losses stay there until they are read."""
-        loss = xr.DataArray(
-            store.lazy_loss(), dims=("step", "sample"), coords={"step": store.steps}, name="loss"
-        )
+    def from_store(cls, store: RunStore, losses: Any = None) -> TrainingRun:
+        """Make a run from an opened store, its `losses` as they are given or lazily read."""
+        data = store.lazy_loss() if losses is None else losses
+        loss = xr.DataArray(data, dims=("step", "sample"), coords={"step": store.steps}, name="loss")
         return cls(
             loss, probe=store.probe, metrics=store.metrics, name=store.name, attrs=store.attrs, store=store
         )
@@ -196,6 +197,12 @@ class TrainingRun:
         data = self._loss.variable._data
         return data if isinstance(data, np.ndarray) else None
 
+    @property
+    def chunked(self) -> Any:
+        """The losses ``(T, n)`` if they are a dask array, else None."""
+        data = self._loss.variable._data
+        return data if is_dask(data) else None
+
     def index_of(self, step: int) -> int:
         """Return the row recorded at training step ``step``.
 
@@ -222,13 +229,15 @@ class TrainingRun:
     def finite_rows(self) -> np.ndarray:
         """Return which rows hold finite losses only, bool, shape (T,)."""
         if self._finite is None:
-            block = max(1, _BLOCK_BYTES // (self.n_samples * self._loss.dtype.itemsize))
-            finite = [
-                np.isfinite(self.rows(start, min(start + block, self.n_steps))).all(axis=1)
-                for start in range(0, self.n_steps, block)
-            ]
-            self._finite = np.concatenate(finite)
-            self._finite.flags.writeable = False
+            if self.chunked is not None:
+                finite = np.array(np.isfinite(self.chunked).all(axis=1))
+            else:
+                block = max(1, _BLOCK_BYTES // (self.n_samples * self._loss.dtype.itemsize))
+                starts = range(0, self.n_steps, block)
+                blocks = (self.rows(start, min(start + block, self.n_steps)) for start in starts)
+                finite = np.concatenate([np.isfinite(rows).all(axis=1) for rows in blocks])
+            finite.flags.writeable = False
+            self._finite = finite
         return self._finite
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> str | PathLike[str]:

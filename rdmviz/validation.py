@@ -11,15 +11,16 @@ import numpy as np
 
 from rdmviz.errors import LossShapeError, MetricError, OptionError, ProbeError, StepsError
 
-__all__ = ["checked_attrs", "checked_loss", "checked_metrics", "checked_probe", "checked_steps"]
+__all__ = ["checked_attrs", "checked_loss", "checked_metrics", "checked_probe", "checked_steps", "is_dask"]
 
 _LARGEST_STEP = np.iinfo(np.int64).max
 
 
-def checked_loss(loss: Any) -> np.ndarray:
+def checked_loss(loss: Any) -> Any:
     """Return the losses as a read-only ``(T, n)`` float array.
 
-    Floats keep their precision and memory maps stay on disk; integers and booleans become float64.
+    Floats keep their precision and memory maps stay on disk; integers and booleans become float64. A dask
+    array stays one: nothing of it is computed.
     NaN and infinite losses are kept: they are what the training produced.
 
     Raises
@@ -28,7 +29,7 @@ def checked_loss(loss: Any) -> np.ndarray:
         Not two-dimensional, empty, fewer than two datapoints, or not real numbers.
     """
     try:
-        array = np.asanyarray(loss)
+        array = loss if is_dask(loss) else np.asanyarray(loss)
     except (TypeError, ValueError, RuntimeError) as error:
         raise LossShapeError(
             f"loss could not be read as an array ({error}); expected T rows of n real numbers each"
@@ -44,6 +45,10 @@ def checked_loss(loss: Any) -> np.ndarray:
             "A mean loss curve alone is not enough: record one loss per datapoint"
         )
     rows, samples = array.shape
+    if is_dask(array) and any(math.isnan(size) for size in array.shape):
+        raise LossShapeError(
+            f"loss is a dask array of unknown shape {array.shape}; call loss.compute_chunk_sizes() first"
+        )
     if rows == 0:
         raise LossShapeError(f"loss has shape {array.shape}: no recorded step; expected at least one row")
     if samples < 2:
@@ -55,11 +60,18 @@ def checked_loss(loss: Any) -> np.ndarray:
         raise LossShapeError("loss is a masked array; fill it first, for example loss.filled(numpy.nan)")
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         array = array.astype(np.float64)
+    if is_dask(array):
+        return array
     view = array.view() if isinstance(array, np.memmap) else np.asarray(array).view()
     if not view.dtype.isnative:
         view = view.astype(view.dtype.newbyteorder("="))
     view.flags.writeable = False
     return view
+
+
+def is_dask(array: Any) -> bool:
+    """Return whether something is a dask array, without importing dask."""
+    return hasattr(array, "__dask_graph__") and hasattr(array, "chunks")
 
 
 def checked_steps(steps: Any, rows: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from rdmviz.analysis.on_dask import gram_on_dask
 from rdmviz.analysis.one_thread import cores, one_blas_thread
 from rdmviz.compute.rdm.gram import BandedGram, banded_gram
 
@@ -30,12 +31,14 @@ def gram_of(run: TrainingRun, window: int) -> BandedGram:
         needed = min(window + 1, run.n_steps)
         if gram is None or needed > gram.max_window:
             reach = max(_SHORTEST, needed) if gram is None else max(needed, 2 * gram.max_window)
-            with one_blas_thread():
-                gram = banded_gram(
-                    run.rows if run.in_memory is None else run.in_memory,
-                    reach,
-                    shape=(run.n_steps, run.n_samples),
-                    workers=cores(),
-                )
+            gram = _computed(run, reach)
             _grams[run] = gram
         return gram
+
+
+def _computed(run: TrainingRun, reach: int) -> BandedGram:
+    if run.chunked is not None:
+        return gram_on_dask(run.chunked, reach)
+    losses = run.rows if run.in_memory is None else run.in_memory
+    with one_blas_thread():
+        return banded_gram(losses, reach, shape=(run.n_steps, run.n_samples), workers=cores())

@@ -5,19 +5,21 @@ from __future__ import annotations
 import zipfile
 from os import PathLike
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from rdmviz.errors import RunNotFoundError, TruncatedStoreError
+from rdmviz.errors import OptionError, RunNotFoundError, TruncatedStoreError
 from rdmviz.run import TrainingRun
 from rdmviz.sources.archives import from_npz
 from rdmviz.sources.tables import from_frame, read_csv, read_parquet
 from rdmviz.store import RunStore
+from rdmviz.store.chunked import chunked
 from rdmviz.store.places import at, fetch, missing, reading
 
 __all__ = ["from_frame", "open_run"]
 
 
-def open_run(path: str | PathLike[str]) -> TrainingRun:
+def open_run(path: str | PathLike[str], *, chunks: Any = None) -> TrainingRun:
     """Open a run from wherever it is.
 
     Parameters
@@ -36,12 +38,17 @@ def open_run(path: str | PathLike[str]) -> TrainingRun:
           metric if it is the same in all rows of each step;
         - an fsspec URL of any of these, such as ``memory://run`` or ``s3://bucket/run``.
 
+    chunks : optional
+        For stores: make the losses a dask array of such chunks (``"auto"``, rows, or ``(rows, datapoints)``
+        as dask understands them), so that they are reduced on the dask cluster in use. Its workers must
+        reach ``path``. A store opened without is read in pieces by this process, in bounded memory, too.
+
     Raises
     ------
     RunNotFoundError
         Nothing is there; the message lists what is near.
     OptionError
-        ``path`` is no path.
+        ``path`` is no path, or ``chunks`` do not fit or are asked of something that is no store.
     SchemaVersionError, TruncatedStoreError
         The store is from a newer rdmviz, or damaged.
     UnsafeDataError
@@ -59,6 +66,11 @@ def open_run(path: str | PathLike[str]) -> TrainingRun:
         name = Path(parts.path).name or parts.netloc
     suffix = Path(name).suffix.lower()
     if suffix in (".npz", ".csv", ".parquet") and not (isinstance(place, Path) and place.is_dir()):
+        if chunks is not None:
+            raise OptionError(
+                f"chunks={chunks!r:.60} for {place}: only a store is read chunk by chunk; "
+                "make one with open_run(path).save('run.rdmviz')"
+            )
         if isinstance(place, Path) and not place.is_file():
             raise missing(place)
         with place.open("rb") if isinstance(place, Path) else fetch(place) as file:
@@ -75,7 +87,8 @@ def open_run(path: str | PathLike[str]) -> TrainingRun:
             f"{place} is a file of unknown kind; expected a store, .zip, .npz, .csv or .parquet"
         )
     try:
-        return TrainingRun.from_store(RunStore(reading(place), str(place)))
+        store = RunStore(reading(place), str(place))
+        return TrainingRun.from_store(store, None if chunks is None else chunked(store, place, chunks))
     except zipfile.BadZipFile as error:
         raise TruncatedStoreError(f"{place} is no readable zip ({error}); copy it again") from error
     except RunNotFoundError as error:

@@ -90,6 +90,11 @@ class RunStore:
         """Precision the losses are stored in."""
         return np.dtype(self._loss.dtype)
 
+    @property
+    def chunk_rows(self) -> int:
+        """Rows per chunk."""
+        return self._height
+
     def lazy_loss(self) -> indexing.LazilyIndexedArray:
         """Return the losses for xarray, read when their values are asked for."""
         return indexing.LazilyIndexedArray(_LossOnDisk(self))
