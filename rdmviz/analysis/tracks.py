@@ -47,8 +47,8 @@ def mode_tracks(
         the window one row before, NaN where it continues none.
         On ``track``, in order of birth: ``birth`` and ``death``, the first and last step at which the mode
         was followed; ``length``, its number of recorded rows; ``peak_eigenvalue`` in loss², the step
-        ``peak_step`` at which it is first reached, and the rank there, ``peak_rank``. Modes that never were
-        among the leading ones are not listed.
+        ``peak_step`` at which it is reached, and the rank there, ``peak_rank``. Modes that never were among
+        the leading ones are not listed.
         NaN before the first full window and where a window holds a loss that is NaN, infinite or too large to
         be squared; such windows, and windows where nothing moves, end all tracks.
 

@@ -28,14 +28,16 @@ _ROUNDING = 4e-15  # so do those closer than this share of the leading one: roun
 
 
 def degenerate_blocks(eigenvalues: Floats, tolerance: float = DEGENERATE) -> Ints:
-    """Block of each mode, ``(k,) -> (k,)``: 0, 1, ... in order, shared by modes with equal eigenvalues.
+    """Block of each mode, ``(..., k) -> (..., k)``: 0, 1, ... in order, shared by modes with equal eigenvalues.
 
     Neighbours in descending order are equal where they differ by less than `tolerance` of the larger one or
     4e-15 of the first. Eigenvalues of exactly zero are no modes, and each a block of its own.
     """
-    gaps = eigenvalues[:-1] - eigenvalues[1:]
-    apart = gaps > np.maximum(tolerance * eigenvalues[:-1], _ROUNDING * eigenvalues[:1])
-    return np.concatenate([[0], np.cumsum(apart | (eigenvalues[1:] <= 0))])
+    above, below = eigenvalues[..., :-1], eigenvalues[..., 1:]
+    apart = above - below > np.maximum(tolerance * above, _ROUNDING * eigenvalues[..., :1])
+    blocks = np.zeros(eigenvalues.shape, dtype=np.int64)
+    np.cumsum(apart | (below <= 0), axis=-1, out=blocks[..., 1:])
+    return blocks
 
 
 def continued(overlaps: Floats, blocks: Ints, before: Ints, seen: int) -> tuple[Floats, Ints]:

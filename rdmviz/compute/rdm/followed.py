@@ -80,16 +80,18 @@ class FollowedSigns:
             return None
         products = neighbour_products(self._gram, self._traces, self._rows, row)
         if before is None:
-            return self._afresh(row, products[1:, 1:])
-        guess = np.zeros((len(before.courses), self._modes + 1))
+            return self._afresh(row, products)
+        window = self._traces.window
+        guess = np.zeros((window, self._modes + 1))
         guess[:-1, :-1] = before.courses[1:]
         guess[-1, -1] = 1.0  # the new row may bring a mode of its own
-        subspace, _ = np.linalg.qr(self._detrended(products[1:, 1:] @ self._detrended(guess)))
-        wide = products[:, 1:] @ subspace
-        values, vectors = np.linalg.eigh(subspace.T @ wide[1:])
+        subspace, _ = np.linalg.qr(self._detrended(products[-window:] @ self._detrended(guess)))
+        subspace = self._detrended(subspace)  # where modes are few, the rest of it is anything
+        wide = products @ subspace
+        values, vectors = np.linalg.eigh(subspace.T @ wide[-window:])
         values = without_rounding(values[::-1])[: self._modes]
         vectors = vectors[:, ::-1][:, : self._modes]
-        reach = over_roots(wide[:-1] @ vectors, values)  # the modes' courses over the window before
+        reach = over_roots(wide[:window] @ vectors, values)  # the modes' courses over the window before
         overlaps = reach.T @ over_roots(before.courses, before.values)
         blocks = degenerate_blocks(values, _DEGENERATE)
         known = degenerate_blocks(before.values, _DEGENERATE)
@@ -98,7 +100,7 @@ class FollowedSigns:
 
     def _afresh(self, row: int, products: Floats) -> _Followed:
         """Solve for the courses where there is no window before, and orient them by the fixed rule."""
-        half = self._detrended(products)
+        half = self._detrended(products[-self._traces.window :])
         values, vectors = np.linalg.eigh(self._detrended(half.T))
         values, courses = without_rounding(values[::-1])[: self._modes], vectors[:, ::-1][:, : self._modes]
         fixed = self._fixed(row)

@@ -45,8 +45,8 @@ class ModeTracks:
         First and last row at which each track lived, ``(tracks,)``: in order of birth, spare modes included.
         Tracks that never lead are left out.
     peak_eigenvalue, peak_row, peak_rank
-        Largest eigenvalue of each track, loss², the first row at which it is reached, and the number of modes
-        above it there.
+        Largest eigenvalue of each track, loss², the row at which it is reached, and the number of modes above
+        it there.
     """
 
     eigenvalues: Floats
@@ -106,14 +106,15 @@ def mode_tracks(
     known, turn, before = 0, np.eye(followed), np.arange(followed)
     for ends, found in zip(batches, each(solve, batches), strict=True):
         values[ends.start : ends.stop] = found.values
-        for i, row in enumerate(ends):
-            here = found.values[i, :followed]
-            blocks, met = degenerate_blocks(here), found.overlaps[i] @ turn
+        leading = found.values[:, :followed]
+        all_blocks = degenerate_blocks(leading)
+        for i, (row, blocks) in enumerate(zip(ends, all_blocks, strict=True)):
+            met = found.overlaps[i] @ turn
             turn, partner = continued(met, blocks, before, modes)
             before, old = blocks, partner >= 0
             identity[row, old] = identity[row - 1, partner[old]]
             overlap[row, old] = np.abs(turn.T @ met)[old, partner[old]]
-            born = ~old & (here > 0)
+            born = ~old & (leading[i] > 0)
             identity[row, born] = known + np.arange(born.sum())
             known += int(born.sum())
     values[np.isnan(traces.trace)] = np.nan

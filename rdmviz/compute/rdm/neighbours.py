@@ -2,8 +2,8 @@
 
 With ``v_k = X^T u_k / sqrt(nu lambda_k)`` the overlaps of the modes of neighbouring windows are
 ``V_t^T V_(t-1) = S_t^-1 U_t^T (X_t X_(t-1)^T) U_(t-1) S_(t-1)^-1``, and the products of rows on the right
-are a block of the Gram one row larger than the window. Each window is detrended by itself; its left vectors
-``u_k`` are free of the polynomial, so the products need not be.
+are in a block of the Gram one row larger than the window. Each window is detrended by itself; its left
+vectors ``u_k`` are free of the polynomial, so the products need not be.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rdmviz.compute.rdm.detrending import basis, detrended
+from rdmviz.compute.rdm.detrending import basis
 from rdmviz.compute.rdm.gram import BandedGram
-from rdmviz.compute.rdm.rows import Rows, read_window
+from rdmviz.compute.rdm.rows import Rows, fluctuations_of, read_window
 from rdmviz.compute.rdm.windows import FLAT, WindowTraces
 
 Floats = NDArray[np.float64]
@@ -68,36 +68,34 @@ def solve_neighbours(
     overlaps = np.zeros((len(values), modes, modes))
     moving = np.flatnonzero(traces.trace[start : ends.stop] > 0)  # neither flat nor a gap
     if len(moving):
-        products = np.stack([neighbour_products(gram, traces, rows, start + int(i)) for i in moving])
-        values[moving], left[moving] = _solve(products[:, 1:, 1:], traces, modes)
+        products = [neighbour_products(gram, traces, rows, start + int(i)) for i in moving]
+        values[moving], left[moving] = _solve(np.stack([p[-window:] for p in products]), traces, modes)
         scaled = over_roots(left[moving], values[moving, :modes])
         met = np.flatnonzero(np.diff(moving) == 1)
-        reach = products[met + 1, :-1, 1:] @ scaled[met + 1]  # the modes' courses over the window before
-        overlaps[moving[met + 1]] = reach.transpose(0, 2, 1) @ scaled[met]
+        for i in met:
+            overlaps[moving[i + 1]] = (products[i + 1][:window] @ scaled[i + 1]).T @ scaled[i]
     here = slice(ends.start - start, None)
     return Neighbours(values[here], left[here], overlaps[here])
 
 
 def neighbour_products(gram: BandedGram, traces: WindowTraces, rows: Rows, end: int) -> Floats:
-    """Inner products of the window's rows and the one before it, ``(window + 1, window + 1)``.
+    """Inner products of the rows of the window before and of a window with those of the window.
 
-    Correct up to what the detrending of the window removes. The first row and column are zero where there
-    is no finite row before.
+    Returns
+    -------
+    The first `window` rows are ``X_(t-1) X_t^T``, the last ``X_t X_t^T``, each ``(window, window)``, correct up
+    to what the detrending of the windows removes. Those that come from the Gram share all rows but one. Where
+    there is no finite row before, only the last are meant.
     """
     window, detrend = traces.window, traces.detrend
-    size = window + int(end >= window and bool(gram.finite[end - window]))
-    if traces.from_rows[max(end - 1, 0) : end + 1].any():
-        x = read_window(rows, end, size)
-        if detrend != "none":
-            x = detrended(x - x[size // 2], detrend)
-        found = x @ x.T
-    else:
-        found = gram.block(end, size, anchored=detrend != "none")
-    if size > window:
-        return found
-    products = np.zeros((window + 1, window + 1))
-    products[1:, 1:] = found
-    return products
+    follows = end >= window and bool(gram.finite[end - window])
+    if not traces.from_rows[max(end - 1, 0) : end + 1].any():
+        size = window + follows
+        return gram.block(end, size, anchored=detrend != "none")[:, -window:]
+    windows = [read_window(rows, row, window) for row in (end - 1, end)[not follows :]]
+    # Each detrended by itself: a jump that one of them has left must not reach into the other.
+    x = np.concatenate([fluctuations_of(losses, detrend) for losses in windows])
+    return np.asarray(x @ x[-window:].T)
 
 
 def over_roots(left: Floats, values: Floats) -> Floats:

@@ -72,11 +72,11 @@ class SignChain:
 
     def _extend(self, ends: range) -> None:
         found = solve_neighbours(self._gram, self._traces, self._rows, ends, self._modes)
-        for i, end in enumerate(ends):
+        all_blocks = degenerate_blocks(found.values[:, : self._modes])
+        for i, (end, blocks) in enumerate(zip(ends, all_blocks, strict=True)):
             if not self._traces.trace[end] > 0:  # flat, or a gap
                 self._before = None
                 continue
-            blocks = degenerate_blocks(found.values[i, : self._modes])
             if self._before is None:
                 fixed = self._fixed(end)
                 turn, _ = continued((fixed @ found.left[i]).T, blocks, np.arange(len(fixed)), len(fixed))

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+import rdmviz
+from rdmviz.analysis import ModePath, mode_tracks
+from rdmviz.errors import DetrendError, OptionError, WindowError
+from rdmviz.run import TrainingRun
+
+RNG = np.random.default_rng(8)
+T, N = 240, 30
+LOSSES = 4 + np.cumsum(0.2 * RNG.normal(size=(T, N)), axis=0) + 0.1 * RNG.normal(size=(T, N))
+
+
+def make_run(losses=LOSSES):
+    return TrainingRun.from_arrays(losses, steps=10 * np.arange(len(losses)), name="walk")
+
+
+def degenerate_run(period=16, rows=T):
+    """Two patterns that swing a quarter period apart: equal eigenvalues in every window of whole periods."""
+    patterns = np.linalg.qr(RNG.normal(size=(N, 3)))[0].T
+    phase = 2 * np.pi * np.arange(rows) / period
+    courses = np.column_stack([np.cos(phase), np.sin(phase), 0.1 * np.cos(2 * phase)])
+    return make_run(5 + courses @ patterns), patterns
+
+
+@pytest.mark.parametrize("detrend", ["none", "constant", "linear", "quadratic"])
+@pytest.mark.parametrize("window", [24, 80])
+def test_tracks_are_those_of_the_vectors_that_are_shown(window, detrend):
+    found = mode_tracks(make_run(), window=window, detrend=detrend, modes=4)
+    path = ModePath(make_run(), window=window, detrend=detrend, modes=4)
+    identity, overlap = found["identity"].values, found["overlap"].values
+    continues = 0
+    for row in range(window - 1, T):
+        frame = path.at(row)
+        np.testing.assert_allclose(found["eigenvalue"][row], frame.eigenvalues[:4], rtol=1e-9)
+        np.testing.assert_allclose(found["explained"][row], frame.eigenvalues[:4] / frame.trace, rtol=1e-9)
+        if row >= window:
+            same = identity[row][:, None] == identity[row - 1]
+            met = frame.vectors @ before.vectors.T
+            assert (met[same] > np.sqrt(0.5)).all()  # never turned
+            ranks = np.flatnonzero(same.any(axis=1))
+            np.testing.assert_allclose(met[same], overlap[row][ranks], atol=1e-6)
+            assert (np.abs(met[:, ~same.any(axis=0)][~same.any(axis=1)]) ** 2 < 0.5).all()
+            continues += same.sum()
+        before = frame
+    assert continues > 2.5 * (T - window)
+
+
+def frames(path, rows):
+    return {int(row): path.at(int(row)).vectors for row in rows}
+
+
+@pytest.mark.parametrize("window", [32, 96])
+def test_modes_with_equal_eigenvalues_stay_what_they_are(window):
+    run, patterns = degenerate_run()
+    path = ModePath(run, window=window, modes=2)
+    rows = np.arange(window - 1, T)
+    found = np.array([path.at(int(row)).vectors for row in rows])
+    values = np.array([path.at(int(row)).eigenvalues[:2] for row in rows])
+    assert np.ptp(values, axis=1).max() < 1e-12  # equal, indeed
+    np.testing.assert_allclose(np.linalg.norm(found @ patterns[:2].T, axis=2), 1, atol=1e-12)
+    np.testing.assert_allclose((found[1:] * found[:-1]).sum(axis=2), 1, atol=1e-9)
+    np.testing.assert_allclose((found[-1] * found[0]).sum(axis=1), 1, atol=1e-6)
+    tracks = mode_tracks(run, window=window, modes=2)
+    assert (tracks["identity"].values[window - 1 :] == [0, 1]).all()
+    assert float(tracks["overlap"].min()) > 1 - 1e-9
+
+
+def test_without_turning_equal_modes_would_swing():
+    run, _ = degenerate_run()
+    found = [np.linalg.eigh(np.cov(run.rows(end - 31, end + 1).T))[1][:, -2:] for end in range(31, T)]
+    met = np.array([(b.T @ a) for a, b in zip(found, found[1:], strict=False)])
+    assert np.abs(met).max(axis=2).min() < 0.9
+
+
+@pytest.mark.parametrize("window", [32, 80])
+@pytest.mark.parametrize("degenerate", [False, True])
+def test_the_answer_does_not_depend_on_the_path(window, degenerate):
+    losses = (degenerate_run()[0] if degenerate else make_run()).rows(0, T).copy()
+    losses[100, 3] = np.nan
+    rows = np.concatenate([np.arange(window - 1, 100), np.arange(100 + window, T)])
+    straight = frames(ModePath(make_run(losses), window=window, modes=3), rows)
+    jumps = [100 + window, *RNG.permutation(rows)[:60], 100 + window]  # right after the gap, first
+    for order in (jumps, rows[::-5]):
+        for row, vectors in frames(ModePath(make_run(losses), window=window, modes=3), order).items():
+            np.testing.assert_array_equal(vectors, straight[row])
+
+
+def test_the_dataset_is_labelled():
+    losses = LOSSES.copy()
+    losses[60] = np.nan
+    found = mode_tracks(make_run(losses), window=24, modes=3)
+    assert dict(found.sizes) == {"step": T, "mode": 3, "track": len(found["track"])}
+    assert all({"units", "long_name"} <= variable.attrs.keys() for variable in found.data_vars.values())
+    assert {"run": "walk", "window": 24, "detrend": "constant"}.items() <= found.attrs.items()
+    silent = found.sel(step=slice(600, 830))
+    assert silent["eigenvalue"].isnull().all()
+    assert silent["explained"].isnull().all()
+    assert (silent["identity"] == -1).all()
+    speaks = found["identity"].sel(step=slice(840, None))
+    assert (speaks >= 0).all()
+    track = found["identity"].sel(step=840, mode=0).item()
+    assert found["birth"][track].item() == 840
+    for name in ("birth", "death", "peak_step"):
+        assert np.isin(found[name], found["step"]).all()
+    assert (found["length"] == (found["death"] - found["birth"]) // 10 + 1).all()
+    listed = found["identity"].values
+    assert set(listed[listed >= 0].tolist()) == set(found["track"].values.tolist())
+    mine = found["eigenvalue"].where(found["identity"] == track)
+    assert float(mine.max()) == pytest.approx(float(found["peak_eigenvalue"][track]))
+    assert int(mine.max("mode").idxmax("step")) == int(found["peak_step"][track])
+
+
+def test_a_run_that_stands_still_has_no_tracks():
+    found = mode_tracks(make_run(np.ones((40, 3))), window=10)
+    assert found.sizes["track"] == 0
+    assert (found["eigenvalue"].values[9:] == 0).all()
+    assert np.isnan(found["explained"]).all()
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(OptionError, match=r"mode_tracks\(\) takes a TrainingRun"):
+        mode_tracks(LOSSES)
+    with pytest.raises(WindowError, match="longer than the 240"):
+        mode_tracks(make_run(), window=241)
+    with pytest.raises(DetrendError, match="'cubic'"):
+        mode_tracks(make_run(), detrend="cubic")
+    with pytest.raises(WindowError, match="modes=0"):
+        mode_tracks(make_run(), modes=0)
