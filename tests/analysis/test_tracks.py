@@ -15,11 +15,11 @@ def make_run(losses=LOSSES):
     return TrainingRun.from_arrays(losses, steps=10 * np.arange(len(losses)), name="walk")
 
 
-def degenerate_run(period=16, rows=T):
+def degenerate_run(third=0.1, period=16):
     """Two patterns that swing a quarter period apart: equal eigenvalues in every window of whole periods."""
     patterns = np.linalg.qr(RNG.normal(size=(N, 3)))[0].T
-    phase = 2 * np.pi * np.arange(rows) / period
-    courses = np.column_stack([np.cos(phase), np.sin(phase), 0.1 * np.cos(2 * phase)])
+    phase = 2 * np.pi * np.arange(T) / period
+    courses = np.column_stack([np.cos(phase), np.sin(phase), third * np.cos(2 * phase)])
     return make_run(5 + courses @ patterns), patterns
 
 
@@ -64,6 +64,32 @@ def test_modes_with_equal_eigenvalues_stay_what_they_are(window):
     tracks = mode_tracks(run, window=window, modes=2)
     assert (tracks["identity"].values[window - 1 :] == [0, 1]).all()
     assert float(tracks["overlap"].min()) > 1 - 1e-9
+
+
+@pytest.mark.parametrize("window", [32, 96])
+def test_an_equal_pair_that_rotates_is_followed_as_closely_as_it_can_be(window):
+    """Linear detrending takes its share of one of three equal modes, in turns: the others are the pair."""
+    run, _ = degenerate_run(third=1.0)
+    path = ModePath(run, window=window, detrend="linear", modes=3)
+    found = [path.at(row) for row in range(window - 1, T)]
+    values = np.array([frame.eigenvalues[:3] for frame in found])
+    assert np.ptp(values[:, :2], axis=1).max() < 1e-12 < 1e-3 < (values[:, 1] - values[:, 2]).min()
+    for before, after in zip(found, found[1:], strict=False):
+        met = after.vectors[:2] @ before.vectors[:2].T
+        np.testing.assert_allclose(met, met.T, atol=1e-6)  # the nearest rotation leaves a symmetric rest
+        assert np.linalg.eigvalsh(met).min() > 0.8
+        assert after.vectors[2] @ before.vectors[2] > 0.8
+
+
+@pytest.mark.parametrize("window", [32, 96])
+def test_what_rounding_left_of_a_drift_is_no_mode_and_turns_none(window):
+    patterns = np.linalg.qr(RNG.normal(size=(N, 3)))[0].T
+    phase = 2 * np.pi * np.arange(T) / 16
+    for drift in 10.0 ** np.arange(7):
+        courses = np.column_stack([np.cos(phase), np.sin(phase), drift * np.arange(T) / T])
+        path = ModePath(make_run(5 + courses @ patterns), window=window, detrend="linear")
+        found = np.array([path.at(row).vectors[:2] for row in range(window - 1, T)])
+        assert (found[1:] * found[:-1]).sum(axis=2).min() > 0.9
 
 
 def test_without_turning_equal_modes_would_swing():

@@ -89,7 +89,7 @@ class FollowedSigns:
         subspace = self._detrended(subspace)  # where modes are few, the rest of it is anything
         wide = products @ subspace
         values, vectors = np.linalg.eigh(subspace.T @ wide[-window:])
-        values = without_rounding(values[::-1])[: self._modes]
+        values = without_rounding(values[::-1], products[-window:])[: self._modes]
         vectors = vectors[:, ::-1][:, : self._modes]
         reach = over_roots(wide[:window] @ vectors, values)  # the modes' courses over the window before
         overlaps = reach.T @ over_roots(before.courses, before.values)
@@ -100,9 +100,10 @@ class FollowedSigns:
 
     def _afresh(self, row: int, products: Floats) -> _Followed:
         """Solve for the courses where there is no window before, and orient them by the fixed rule."""
-        half = self._detrended(products[-self._traces.window :])
-        values, vectors = np.linalg.eigh(self._detrended(half.T))
-        values, courses = without_rounding(values[::-1])[: self._modes], vectors[:, ::-1][:, : self._modes]
+        here = products[-self._traces.window :]
+        values, vectors = np.linalg.eigh(self._detrended(self._detrended(here).T))
+        values = without_rounding(values[::-1], here)[: self._modes]
+        courses = self._detrended(vectors[:, ::-1][:, : self._modes])
         fixed = self._fixed(row)
         blocks = degenerate_blocks(values, _DEGENERATE)
         turn, _ = continued((fixed @ courses).T, blocks, np.arange(len(fixed)), len(fixed))

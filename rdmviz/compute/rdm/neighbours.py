@@ -20,8 +20,6 @@ from rdmviz.compute.rdm.windows import FLAT, WindowTraces
 
 Floats = NDArray[np.float64]
 
-_ROUNDING = 64 * FLAT  # share of the first eigenvalue below which there is no mode
-
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -104,9 +102,13 @@ def over_roots(left: Floats, values: Floats) -> Floats:
     return np.divide(left, roots, out=np.zeros_like(left), where=roots > 0)
 
 
-def without_rounding(values: Floats) -> Floats:
-    """Descending eigenvalues ``(..., k)`` of a window, 0 where they are rounding of the first."""
-    return np.where(values > _ROUNDING * values[..., :1], values, 0.0)
+def without_rounding(values: Floats, products: Floats) -> Floats:
+    """Descending eigenvalues ``(..., k)``, 0 where they are rounding of the first or of what was removed.
+
+    `products` are those of the rows before they were detrended, ``(..., window, window)``.
+    """
+    floor = np.maximum(values[..., 0], 0.0) * 64 + np.trace(products, axis1=-2, axis2=-1)
+    return np.where(values > FLAT * floor[..., None], values, 0.0)
 
 
 def _solve(products: Floats, traces: WindowTraces, modes: int) -> tuple[Floats, Floats]:
@@ -119,4 +121,4 @@ def _solve(products: Floats, traces: WindowTraces, modes: int) -> tuple[Floats, 
     values, left = values[:, ::-1], vectors[:, :, ::-1][:, :, :modes]
     # Polynomials are in the null space of the kernel: rounding leaves some, and drift is large.
     left = left - q @ (q.T @ left)
-    return without_rounding(values), left
+    return without_rounding(values, products), left
