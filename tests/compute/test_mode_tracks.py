@@ -123,7 +123,9 @@ def by_hand(losses, window, detrend, modes):
         x = losses[end - window + 1 : end + 1]
         if degree > 0:
             x = x - time @ np.linalg.lstsq(time, x, rcond=None)[0]
-        covariance = x.T @ x / window if detrend == "none" else np.cov(x.T) * (window - 1) / (window - degree - 1)
+        covariance = (
+            x.T @ x / window if detrend == "none" else np.cov(x.T) * (window - 1) / (window - degree - 1)
+        )
         solved, vectors = np.linalg.eigh(covariance)
         values[end], vectors = solved[::-1][:modes], vectors[:, ::-1][:, :modes]
         for k in range(modes):
@@ -165,7 +167,9 @@ def test_spectra_come_along(window, n, detrend):
     assert traces.from_rows.any() == (detrend in ("linear", "quadratic"))
     found = mode_tracks(gram, traces, rows, 3)
     expected = window_spectra(gram, traces, np.arange(80), rows)
-    np.testing.assert_allclose(found.eigenvalues / traces.trace[:, None], expected / traces.trace[:, None], atol=1e-10)
+    np.testing.assert_allclose(
+        found.eigenvalues / traces.trace[:, None], expected / traces.trace[:, None], atol=1e-10
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -174,7 +178,9 @@ def test_order_offsets_and_units_of_the_datapoints_do_not_matter(seed, offset, u
     rng, losses = np.random.default_rng(seed), walk(seed, rows=60)
     plain = tracks(losses, detrend="constant")
     other = tracks(unit * (losses[:, rng.permutation(N)] + offset * rng.normal(size=N)), detrend="constant")
-    np.testing.assert_allclose(other.eigenvalues[W - 1 :, :8] / unit / unit, plain.eigenvalues[W - 1 :, :8], rtol=1e-8)
+    np.testing.assert_allclose(
+        other.eigenvalues[W - 1 :, :8] / unit / unit, plain.eigenvalues[W - 1 :, :8], rtol=1e-8
+    )
     near = (np.abs(plain.overlap**2 - KEPT) < 1e-6).any()
     assert near or (other.identity == plain.identity).all()
 

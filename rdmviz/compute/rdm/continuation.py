@@ -28,7 +28,7 @@ _ROUNDING = 4e-15  # so do those closer than this share of the leading one: roun
 
 
 def degenerate_blocks(eigenvalues: Floats, tolerance: float = DEGENERATE) -> Ints:
-    """Block of each mode, ``(..., k) -> (..., k)``: 0, 1, ... in order, shared by modes with equal eigenvalues.
+    """Number the blocks of modes with equal eigenvalues 0, 1, ... in order, ``(..., k) -> (..., k)``.
 
     Neighbours in descending order are equal where they differ by less than `tolerance` of the larger one or
     4e-15 of the first. Eigenvalues of exactly zero are no modes, and each a block of its own.

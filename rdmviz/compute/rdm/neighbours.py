@@ -81,9 +81,9 @@ def neighbour_products(gram: BandedGram, traces: WindowTraces, rows: Rows, end: 
 
     Returns
     -------
-    The first `window` rows are ``X_(t-1) X_t^T``, the last ``X_t X_t^T``, each ``(window, window)``, correct up
-    to what the detrending of the windows removes. Those that come from the Gram share all rows but one. Where
-    there is no finite row before, only the last are meant.
+    The first `window` rows are ``X_(t-1) X_t^T``, the last ``X_t X_t^T``, each ``(window, window)``, correct
+    up to what the detrending of the windows removes. Those that come from the Gram share all rows but one.
+    Where there is no finite row before, only the last are meant.
     """
     window, detrend = traces.window, traces.detrend
     follows = end >= window and bool(gram.finite[end - window])
