@@ -35,6 +35,11 @@ def test_a_mode_that_shares_less_than_half_has_no_partner_but_a_sign():
     assert continued(np.array([[-0.71]]), np.arange(1), np.arange(1), seen=1)[1].item() == 0
 
 
+def test_two_modes_never_continue_the_same_one_even_if_rounding_says_so():
+    overlaps = np.array([[0.0, 0.9], [0.1, -0.8]])
+    assert continued(overlaps, np.arange(2), np.arange(2), seen=2)[1].tolist() == [1, -1]
+
+
 def test_a_mode_points_along_the_one_that_was_seen():
     overlaps = np.array([[0.65, -0.75]])
     turn, partner = continued(overlaps, np.arange(1), np.arange(2), seen=1)

@@ -28,7 +28,7 @@ _ROUNDING = 4e-15  # so do those closer than this share of the leading one: roun
 
 
 def degenerate_blocks(eigenvalues: Floats, tolerance: float = DEGENERATE) -> Ints:
-    """Number the blocks of modes with equal eigenvalues 0, 1, ... in order, ``(..., k) -> (..., k)``.
+    """Find blocks of modes with equal eigenvalues, numbered 0, 1, ... in order, ``(..., k) -> (..., k)``.
 
     Neighbours in descending order are equal where they differ by less than `tolerance` of the larger one or
     4e-15 of the first. Eigenvalues of exactly zero are no modes, and each a block of its own.
@@ -105,7 +105,9 @@ def turn_onto(courses: NDArray[np.floating], left: Floats, eigenvalues: Floats) 
 
 def _unique_partners(size: Floats) -> Ints:
     nearest = size.argmax(axis=1)
-    return np.where(size.max(axis=1) ** 2 > KEPT, nearest, -1)
+    # Mutual by itself above one half, but for modes so weak that their overlaps are rounding.
+    mutual = size.argmax(axis=0)[nearest] == np.arange(len(size))
+    return np.where((size.max(axis=1) ** 2 > KEPT) & mutual, nearest, -1)
 
 
 def _partners(squared: Floats, blocks: Ints, before: Ints) -> Ints:

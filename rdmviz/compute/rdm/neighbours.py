@@ -88,12 +88,11 @@ def neighbour_products(gram: BandedGram, traces: WindowTraces, rows: Rows, end: 
     window, detrend = traces.window, traces.detrend
     follows = end >= window and bool(gram.finite[end - window])
     if not traces.from_rows[max(end - 1, 0) : end + 1].any():
-        size = window + follows
-        return gram.block(end, size, anchored=detrend != "none")[:, -window:]
-    windows = [read_window(rows, row, window) for row in (end - 1, end)[not follows :]]
-    # Each detrended by itself: a jump that one of them has left must not reach into the other.
-    x = np.concatenate([fluctuations_of(losses, detrend) for losses in windows])
-    return np.asarray(x @ x[-window:].T)
+        return gram.block(end, window + follows, anchored=detrend != "none")[:, -window:]
+    losses = read_window(rows, end, window + follows)
+    # Each detrended by itself: a jump that the one before still holds must not reach into the other.
+    x = fluctuations_of(losses[-window:], detrend)
+    return np.concatenate([fluctuations_of(losses[:window], detrend), x] if follows else [x]) @ x.T
 
 
 def over_roots(left: Floats, values: Floats) -> Floats:
