@@ -22,7 +22,7 @@ from rdmviz.compute.rdm.windows import WindowTraces
 
 Floats = NDArray[np.float64]
 
-_BATCH = 64  # windows per batch of eigenproblems
+_BATCH, _AHEAD = 64, 16  # windows per batch of eigenproblems, at most, and beyond what was asked for
 
 
 class SignChain:
@@ -67,7 +67,8 @@ class SignChain:
             The modes as they are: ``u_k = X v_k / |X v_k|``, ``(k, window)``, and their eigenvalues.
         """
         while self._next <= end:
-            self._extend(range(self._next, min(self._next + _BATCH, self._gram.n_rows)))
+            stop = min(self._next + _BATCH, end + _AHEAD, self._gram.n_rows)
+            self._extend(range(self._next, stop))
         return turn_onto(self._courses[end], left, eigenvalues)
 
     def _extend(self, ends: range) -> None:
