@@ -69,7 +69,7 @@ def mode_tracks(
     continuity: a vector that turns a little at each row may turn by much over many.
 
     Solves one ``window x window`` eigenproblem per row: below a second for 2000 rows and 64 rows per window,
-    about eight times that for every doubling of the window.
+    six to eight times that for every doubling of the window.
     """
     require_run(run, "mode_tracks")
     window = check_window(window, detrend, run.n_steps)
