@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rdmviz.analysis import analyze, eigenmodes, groups
+    from rdmviz.analysis import analyze, eigenmodes, groups, mode_tracks
     from rdmviz.examples import list_examples, load_example
     from rdmviz.record import Recorder
     from rdmviz.run import TrainingRun
@@ -29,6 +29,7 @@ __all__ = [
     "groups",
     "list_examples",
     "load_example",
+    "mode_tracks",
     "open_run",
 ]
 
@@ -41,6 +42,7 @@ _HOME = {
     "groups": "rdmviz.analysis",
     "list_examples": "rdmviz.examples",
     "load_example": "rdmviz.examples",
+    "mode_tracks": "rdmviz.analysis",
     "open_run": "rdmviz.sources",
 }
 

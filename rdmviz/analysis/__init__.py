@@ -4,5 +4,6 @@ from rdmviz.analysis.curves import analyze
 from rdmviz.analysis.grouping import groups, ordering
 from rdmviz.analysis.modes import eigenmodes
 from rdmviz.analysis.path import ModeFrame, ModePath
+from rdmviz.analysis.tracks import mode_tracks
 
-__all__ = ["ModeFrame", "ModePath", "analyze", "eigenmodes", "groups", "ordering"]
+__all__ = ["ModeFrame", "ModePath", "analyze", "eigenmodes", "groups", "mode_tracks", "ordering"]

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from rdmviz.analysis.gram_cache import gram_of
 from rdmviz.analysis.of_a_run import require_run
 from rdmviz.analysis.one_thread import cores, one_blas_thread
-from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowError
+from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError
 from rdmviz.compute.rdm.clusters import cluster, embedding
+from rdmviz.compute.rdm.continuation import SPARE
 from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.followed import FollowedSigns
-from rdmviz.compute.rdm.modes import WindowModes, window_modes
+from rdmviz.compute.rdm.modes import WindowModes, check_modes, window_modes
 from rdmviz.compute.rdm.signs import SignChain
 from rdmviz.compute.rdm.tracking import KeyframeChain, matching_labels
 from rdmviz.compute.rdm.windows import window_traces
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_LONGEST_SOLVED = 64  # rows; the signs of longer windows follow the modes instead of solving every window
+_LONGEST_SOLVED = 64  # rows; longer windows take their orientation from modes that are followed
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +76,8 @@ class ModeFrame:
 class ModePath:
     """Modes at any recorded row, with signs and group labels that stay the same along the run.
 
-    The answer at a row never depends on earlier calls, except for the sign of modes with exactly equal
-    eigenvalues, whose vectors are arbitrary. Safe to use from several threads.
+    The answer at a row never depends on earlier calls. Modes with equal eigenvalues, whose vectors are
+    arbitrary, are turned onto those of the window before. Safe to use from several threads.
 
     Parameters
     ----------
@@ -102,9 +103,7 @@ class ModePath:
         self.run = run
         self.window = check_window(window, detrend, run.n_steps)
         self.detrend = detrend
-        self.modes = modes
-        if modes < 1:
-            raise WindowError(f"modes={modes}: ask for at least one")
+        self.modes = check_modes(modes)
         self._lock = threading.RLock()
         self._chain: SignChain | FollowedSigns | None = None
         self._labels = KeyframeChain(
@@ -133,14 +132,15 @@ class ModePath:
             If no full window ends there.
         """
         with one_blas_thread(), self._lock:
-            found = self._solve(index)
-            signs = self._sign_chain().signs(int(index), found.left)
+            found = self._solve(index, SPARE)  # equal modes may lie on both sides of the last
+            turn = self._sign_chain().turn(int(index), found.left, found.eigenvalues)[: self.modes]
+            vectors, drift = turn @ found.vectors, turn @ found.drift
         return ModeFrame(
             index=int(index),
             step=int(self.run.steps[index]),
             eigenvalues=found.eigenvalues,
-            vectors=found.vectors * signs[:, None],
-            drift=found.drift * signs,
+            vectors=vectors,
+            drift=drift,
             trace=found.trace,
             fluctuations=found.fluctuations,
             nu=found.nu,
@@ -156,9 +156,9 @@ class ModePath:
             raw = self._cluster(self._solve(index))
             return np.asarray(self._labels.orient(index, raw))
 
-    def _solve(self, index: int) -> WindowModes:
+    def _solve(self, index: int, spare: int = 0) -> WindowModes:
         run = self.run
-        return window_modes(run.rows, int(index), self.window, self.detrend, self.modes, run.n_steps)
+        return window_modes(run.rows, int(index), self.window, self.detrend, self.modes + spare, run.n_steps)
 
     def _cluster(self, found: WindowModes) -> NDArray[np.int64]:
         return cluster(embedding(found.eigenvalues, found.vectors[:4]))
@@ -169,7 +169,7 @@ class ModePath:
             gram = gram_of(self.run, self.window)
             traces = window_traces(gram, self.window, self.detrend, rows, workers=cores())
             kind = SignChain if self.window <= _LONGEST_SOLVED else FollowedSigns
-            self._chain = kind(gram, traces, rows, self.modes, lambda row: self._solve(row).left)
+            self._chain = kind(gram, traces, rows, self.modes, lambda row: self._solve(row, SPARE).left)
         return self._chain
 
     def _raw_labels(self, index: int) -> NDArray[np.int64] | None:

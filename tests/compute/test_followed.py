@@ -23,13 +23,13 @@ def oriented(losses, window, detrend, ends):
     def solve(end):
         return window_modes(rows, end, window, detrend, K, len(losses))
 
-    gram = banded_gram(losses, window)
+    gram = banded_gram(losses, window + 1)
     traces = window_traces(gram, window, detrend, rows)
     followed = FollowedSigns(gram, traces, rows, K, lambda end: solve(end).left)
     found = {}
     for end in ends:
         modes = solve(end)
-        found[end] = modes.vectors * followed.signs(end, modes.left)[:, None]
+        found[end] = followed.turn(end, modes.left, modes.eigenvalues) @ modes.vectors
     return found
 
 

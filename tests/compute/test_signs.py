@@ -7,7 +7,7 @@ from oracles import DETRENDS, reader
 from rdmviz.compute.errors import WindowError
 from rdmviz.compute.rdm.gram import banded_gram
 from rdmviz.compute.rdm.modes import window_modes
-from rdmviz.compute.rdm.signs import SignChain, matching_signs
+from rdmviz.compute.rdm.signs import SignChain
 from rdmviz.compute.rdm.windows import window_traces
 
 RNG = np.random.default_rng(17)
@@ -29,7 +29,7 @@ def _frames(losses, detrend, ends, window=W):
     found = {}
     for end in ends:
         modes = solve(end)
-        found[end] = modes.vectors * chain.signs(end, modes.left)[:, None]
+        found[end] = chain.turn(end, modes.left, modes.eigenvalues) @ modes.vectors
     return found
 
 
@@ -43,10 +43,6 @@ def _turned(frames, ends):
         count += int((best < -0.6).sum())
     assert strong > 2 * len(ends)
     return count
-
-
-def test_signs_follow_the_best_partner_even_where_the_order_swaps():
-    assert matching_signs(np.array([[0.0, -0.9], [0.8, 0.1], [0.1, -0.1]])).tolist() == [-1, 1, 1]
 
 
 @pytest.mark.parametrize("detrend", DETRENDS)
@@ -70,8 +66,9 @@ def test_the_sign_of_the_raw_vectors_does_not_matter():
     gram = banded_gram(losses, W + 1)
     traces = window_traces(gram, W, "constant", rows)
     chain = SignChain(gram, traces, rows, K, lambda end: window_modes(rows, end, W, "constant", K, T).left)
-    left = window_modes(rows, 100, W, "constant", K, T).left
-    np.testing.assert_array_equal(chain.signs(100, -left), -chain.signs(100, left))
+    found = window_modes(rows, 100, W, "constant", K, T)
+    turn = chain.turn(100, found.left, found.eigenvalues)
+    np.testing.assert_array_equal(chain.turn(100, -found.left, found.eigenvalues), -turn)
 
 
 def test_the_first_window_and_those_after_a_gap_follow_the_fixed_rule():

@@ -80,9 +80,7 @@ def window_modes(rows: Rows, end: int, window: int, detrend: str, modes: int, n_
             f"no full window of {window} rows ends at row {end}; the first ends at row {window - 1}, "
             f"the last at row {n_rows - 1}"
         )
-    asked: object = modes
-    if isinstance(asked, bool) or not isinstance(asked, Integral) or modes < 1:
-        raise WindowError(f"modes={modes!r}: ask for at least one, as a whole number")
+    modes = check_modes(modes)
     losses = read_window(rows, end, window)
     x = fluctuations_of(losses, detrend)
     nu = degrees_of_freedom(window, detrend)
@@ -112,6 +110,14 @@ def window_modes(rows: Rows, end: int, window: int, detrend: str, modes: int, n_
     signs = orientation(vectors)[:, None]
     left, vectors = left * signs, vectors * signs
     return WindowModes(values / nu, vectors, left, vectors @ fitted_displacement(losses), x, nu)
+
+
+def check_modes(modes: int) -> int:
+    """Return `modes` as an int, or raise :class:`WindowError` if it is not a whole number of 1 or more."""
+    asked: object = modes
+    if isinstance(asked, bool) or not isinstance(asked, Integral) or modes < 1:
+        raise WindowError(f"modes={modes!r}: ask for at least one, as a whole number")
+    return int(modes)
 
 
 def orientation(vectors: Floats) -> Floats:

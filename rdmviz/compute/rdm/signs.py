@@ -1,10 +1,10 @@
-"""Signs of eigenvectors along a run: scrubbing must not flip a picture, whatever the path by which one came.
+"""Orientation of modes along a run: scrubbing must not flip a picture, whatever the path by which one came.
 
-An eigenvector has no sign of its own. Each window's modes take theirs from their best-overlapping partners
-in the window one row before; the first window, and any after a gap, from a fixed rule. Neighbouring windows
-share all rows but one, so partners are plain; keyframes further apart lose them, and flip (a quarter of a
-window apart, 1 to 9 in 100 steps turned a mode after the first). The overlaps come from the banded Gram, so
-the chain costs one small eigenproblem per row and no look at the datapoints.
+The modes of each window are turned onto those of the window one row before: signs, and bases of modes with
+equal eigenvalues. The first window, and any after a gap, follow a fixed rule. Neighbouring windows share all
+rows but one, so partners are plain; keyframes further apart lose them, and flip (a quarter of a window apart,
+1 to 9 in 100 steps turned a mode after the first). The overlaps come from the banded Gram, so the chain costs
+one small eigenproblem per row and no look at the datapoints.
 """
 
 from __future__ import annotations
@@ -14,28 +14,21 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from rdmviz.compute.rdm.detrending import basis, detrended
+from rdmviz.compute.rdm.continuation import SPARE, continued, degenerate_blocks, turn_onto
 from rdmviz.compute.rdm.gram import BandedGram
-from rdmviz.compute.rdm.rows import Rows, read_window
-from rdmviz.compute.rdm.windows import FLAT, WindowTraces
+from rdmviz.compute.rdm.neighbours import solve_neighbours
+from rdmviz.compute.rdm.rows import Rows
+from rdmviz.compute.rdm.windows import WindowTraces
 
 Floats = NDArray[np.float64]
 
-_BATCH = 64  # windows per batch of eigenproblems
-_WEAK = 0.2  # overlap below which a mode has no partner in the window before
-
-
-def matching_signs(overlaps: Floats) -> Floats:
-    """Sign per mode that makes its largest overlap with the reference positive, ``(k, r) -> (k,)``.
-
-    A mode whose overlaps are all below 0.2 has no partner and keeps its sign.
-    """
-    best = np.take_along_axis(overlaps, np.abs(overlaps).argmax(axis=1)[:, None], axis=1)[:, 0]
-    return np.where(best < -_WEAK, -1.0, 1.0)
+_BATCH, _AHEAD = 64, 16  # windows per batch of eigenproblems, at most, and beyond what was asked for
 
 
 class SignChain:
-    """Signs of the leading modes of every window, decided row by row, once.
+    """Orientation of the leading modes of every window, decided row by row, once.
+
+    Keeps the oriented time courses of all windows in single precision, about as much as the Gram.
 
     Parameters
     ----------
@@ -46,7 +39,7 @@ class SignChain:
     rows
         Reads losses, for windows whose Gram has lost digits.
     modes
-        Number of leading modes.
+        Number of leading modes; a few more are followed.
     fixed
         Left vectors ``(k, window)`` of the window that ends at a row, oriented by the fixed rule; called
         where there is no window before.
@@ -57,79 +50,40 @@ class SignChain:
     ) -> None:
         gram.require(min(traces.window + 1, gram.n_rows))
         self._gram, self._traces, self._rows, self._fixed = gram, traces, rows, fixed
-        self._modes = min(modes, traces.window)
-        self._signs = np.ones((gram.n_rows, self._modes))
+        self._seen = modes
+        self._modes = min(modes + SPARE, traces.window)
+        self._courses = np.zeros((gram.n_rows, traces.window, self._modes), dtype=np.float32)
         self._next = traces.window - 1
-        self._before: Floats | None = None  # left vectors over root eigenvalue, (window, k), of the last row
+        self._before: tuple[Floats, NDArray[np.int64]] | None = None  # turn and blocks of the last row
 
-    def signs(self, end: int, left: Floats) -> Floats:
-        """Signs for the modes of the window that ends at row `end`, ``(k,)``.
+    def turn(self, end: int, left: Floats, eigenvalues: Floats) -> Floats:
+        """Turn, ``(k, k)``, for the modes of the window that ends at row `end`: ``turn @ vectors``.
 
         Parameters
         ----------
         end
             Row; its window must be finite and must move.
-        left
-            The modes as they are, by their left vectors ``u_k = X v_k / |X v_k|``, ``(k, window)``.
+        left, eigenvalues
+            The modes as they are: ``u_k = X v_k / |X v_k|``, ``(k, window)``, and their eigenvalues.
         """
         while self._next <= end:
-            self._extend(range(self._next, min(self._next + _BATCH, self._gram.n_rows)))
-        mine = self._solve([end])[0][0]
-        agree = np.einsum("kw,wk->k", left, mine[:, : len(left)])
-        return self._signs[end, : len(left)] * np.where(agree < 0, -1.0, 1.0)
+            stop = min(self._next + _BATCH, end + _AHEAD, self._gram.n_rows)
+            self._extend(range(self._next, stop))
+        return turn_onto(self._courses[end], left, eigenvalues)
 
     def _extend(self, ends: range) -> None:
-        moves = self._traces.trace[ends.start : ends.stop] > 0  # not flat, not a gap
-        moving = [end for end, moving in zip(ends, moves, strict=True) if moving]
-        solved = dict(zip(moving, zip(*self._solve(moving), strict=True), strict=True)) if moving else {}
-        for end in ends:
-            if end not in solved:
+        found = solve_neighbours(self._gram, self._traces, self._rows, ends, self._modes)
+        all_blocks = degenerate_blocks(found.values[:, : self._modes])
+        for i, (end, blocks) in enumerate(zip(ends, all_blocks, strict=True)):
+            if not self._traces.trace[end] > 0:  # flat, or a gap
                 self._before = None
                 continue
-            left, cross, roots = solved[end]
-            scaled = np.divide(left, roots, out=np.zeros_like(left), where=roots > 0)
             if self._before is None:
                 fixed = self._fixed(end)
-                agree = np.einsum("kw,wk->k", fixed, left[:, : len(fixed)])
-                self._signs[end, : len(fixed)] = np.where(agree < 0, -1.0, 1.0)
+                turn, _ = continued((fixed @ found.left[i]).T, blocks, np.arange(len(fixed)), len(fixed))
             else:
-                overlaps = scaled.T @ cross.T @ self._before
-                self._signs[end] = matching_signs(overlaps)
-            self._before = scaled * self._signs[end]
+                turn_before, blocks_before = self._before
+                turn, _ = continued(found.overlaps[i] @ turn_before, blocks, blocks_before, self._seen)
+            self._before = turn, blocks
+            self._courses[end] = found.left[i] @ turn
         self._next = ends.stop
-
-    def _solve(self, ends: list[int]) -> tuple[Floats, Floats, Floats]:
-        """Left vectors ``(B, window, k)``, products with the window before, and roots of ``nu lambda``."""
-        window, detrend = self._traces.window, self._traces.detrend
-        products = np.stack([self._products(end) for end in ends])
-        q = basis(window, detrend)
-        here = products[:, 1:, 1:]
-        half = q.T @ here
-        cross = q @ half
-        kernels = here - cross - cross.transpose(0, 2, 1) + q @ (half @ q) @ q.T
-        values, vectors = np.linalg.eigh(kernels)
-        left = vectors[:, :, ::-1][:, :, : self._modes]
-        top = np.maximum(values[:, ::-1][:, : self._modes], 0.0)
-        top[top <= window * FLAT * top[:, :1]] = 0.0
-        # Polynomials are in the null space of the kernel: rounding leaves some, and drift is large.
-        left = left - q @ (q.T @ left)
-        return left, products[:, :-1, 1:], np.sqrt(top)[:, None, :]
-
-    def _products(self, end: int) -> Floats:
-        """Inner products of the window's rows and the one before it, ``(window + 1, window + 1)``."""
-        window, detrend = self._traces.window, self._traces.detrend
-        lost = self._traces.from_rows[max(end - 1, 0) : end + 1].any()
-        before = end >= window and bool(self._gram.finite[end - window])
-        if not lost:
-            if before:
-                return self._gram.block(end, window + 1, anchored=detrend != "none")
-            products = np.zeros((window + 1, window + 1))
-            products[1:, 1:] = self._gram.block(end, window, anchored=detrend != "none")
-            return products
-        size = window + 1 if before else window
-        x = read_window(self._rows, end, size)
-        if detrend != "none":
-            x = detrended(x - x[size // 2], detrend)
-        products = np.zeros((window + 1, window + 1))
-        products[-size:, -size:] = x @ x.T
-        return products
