@@ -1,0 +1,157 @@
+"""Scales on which datapoints are told apart, and the rule that chooses one.
+
+Distances of raw loadings see groups of like size. Where a few datapoints carry nearly all of a mode, those
+few become groups of their own and the rest one lump: then either the size of a datapoint's fluctuations or
+their direction still tells groups apart, and which of the two can be read off the distribution of sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdmviz.compute.errors import ComputeError
+
+Floats = NDArray[np.float64]
+Scale = Literal["auto", "linear", "log", "magnitude", "direction"]
+SCALES: tuple[str, ...] = get_args(Scale)
+
+SMALLEST = 1e-6  # of the largest size; smaller ones count as this
+_BIMODAL = 0.8  # share of variance that two classes explain: .64 for a normal, .75 for a uniform distribution
+# Two classes of size; participation of the large class, below which raw loadings fail; and of all datapoints.
+# Where a scale is in use it takes more to leave it than it took to enter it.
+_RULES = {
+    None: (_BIMODAL, 0.5, 0.2),
+    "linear": (0.85, 0.4, 0.16),
+    "magnitude": (0.75, 0.6, 0.2),
+    "direction": (0.85, 0.4, 0.25),
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the sizes of the fluctuations of datapoints are distributed.
+
+    Attributes
+    ----------
+    bimodality
+        Share of the variance of the logarithm of sizes that is between the two classes into which one cut
+        splits it best, in [0, 1].
+    boundary
+        Size at that cut.
+    participation
+        ``(sum a)² / (n sum a²)`` with ``a`` the squared sizes: the share of datapoints that carry the mass.
+    participation_above
+        The same among those above the boundary.
+    """
+
+    bimodality: float
+    boundary: float
+    participation: float
+    participation_above: float
+
+    @property
+    def is_bimodal(self) -> bool:
+        """Whether there are two classes of size: the cut explains 80% of the variance or more."""
+        return self.bimodality >= _BIMODAL
+
+
+def spread_of(points: Floats) -> Spread:
+    """How the norms of the points ``(n, k)`` are distributed."""
+    sizes = _sizes(points)
+    order = np.sort(np.log(sizes))
+    n = len(order)
+    variance = float(order.var())
+    if variance <= (64 * np.finfo(np.float64).eps) ** 2:  # all alike
+        return Spread(0.0, float(sizes[0]), 1.0, 1.0)
+    below = np.arange(1, n)
+    sums = np.cumsum(order - order[0])
+    gaps = (sums[-1] - sums[:-1]) / (n - below) - sums[:-1] / below
+    between = below * (n - below) / n**2 * gaps**2
+    cut = int(between.argmax())
+    boundary = float(np.exp((order[cut] + order[cut + 1]) / 2))
+    return Spread(
+        min(1.0, float(between[cut]) / variance),
+        boundary,
+        _participation(sizes),
+        _participation(np.exp(order[cut + 1 :])),
+    )
+
+
+def choose_scale(spread: Spread, before: str | None = None) -> Scale:
+    """Scale on which to tell groups apart.
+
+    * ``"magnitude"`` where sizes fall into two classes (see :class:`Spread`; bimodality of .8 or more) of
+      which the larger is itself uneven (participation below .5);
+    * ``"direction"`` where fewer than a fifth of all datapoints carry the mass;
+    * ``"linear"`` elsewhere: raw loadings see the groups.
+
+    Parameters
+    ----------
+    spread
+        From :func:`spread_of`.
+    before
+        The scale in use before, which is kept while the sizes are near the edge of the rule: it takes .85
+        and .4, or .16, to leave ``"linear"``; .75, or .6, to leave ``"magnitude"``; .25 to leave
+        ``"direction"``.
+    """
+    bimodality, above, overall = _RULES[before]
+    if spread.bimodality >= bimodality and spread.participation_above < above:
+        return "magnitude"
+    return "direction" if spread.participation < overall else "linear"
+
+
+def require_scale(scale: str) -> None:
+    """Raise :class:`ComputeError` unless `scale` is one of `SCALES`."""
+    if scale not in SCALES:
+        raise ComputeError(f"scale={scale!r} is unknown; choose one of {', '.join(map(repr, SCALES))}")
+
+
+def scaled(points: Floats, scale: str) -> Floats:
+    """Points ``(n, k)`` on a scale.
+
+    * ``"linear"``: as they are.
+    * ``"log"``: each coordinate is ``sign(x) ln(1 + |x| / median |x|)``.
+    * ``"magnitude"``: logarithm of the norm, ``(n, 1)``; below a millionth of the largest all count alike.
+    * ``"direction"``: unit vectors; for one mode, signs. Where norms fall into two classes they are
+      ``r / (r + boundary)`` long instead of 1: the direction of what hardly moves is noise, and goes to the
+      middle.
+    * ``"auto"``: as :func:`choose_scale` has it.
+
+    All but ``"log"`` do not change under rotations of the coordinates.
+
+    Raises
+    ------
+    ComputeError
+        If `scale` is none of these.
+    """
+    require_scale(scale)
+    if scale == "auto":
+        scale = choose_scale(spread_of(points))
+    if scale == "magnitude":
+        return np.asarray(np.log(_sizes(points))[:, None])
+    if scale == "direction":
+        spread = spread_of(points)
+        sizes = np.linalg.norm(points, axis=1, keepdims=True)
+        longer = sizes + (spread.boundary if spread.is_bimodal else 0.0)
+        return np.asarray(np.divide(points, longer, out=np.zeros_like(points), where=sizes > 0))
+    if scale == "log":
+        size = np.abs(points)
+        typical = np.median(size, axis=0)
+        typical = np.where(typical > 0, typical, size.max(axis=0))
+        return np.asarray(np.sign(points) * np.log1p(size / np.where(typical > 0, typical, 1.0)))
+    return points
+
+
+def _sizes(points: Floats) -> Floats:
+    sizes = np.linalg.norm(points, axis=1)
+    largest = sizes.max()
+    return np.asarray(np.maximum(sizes, SMALLEST * largest)) if largest > 0 else np.ones_like(sizes)
+
+
+def _participation(sizes: Floats) -> float:
+    mass = (sizes / sizes.max()) ** 2
+    return float(mass.sum() ** 2 / (len(mass) * (mass @ mass)))
