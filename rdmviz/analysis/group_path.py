@@ -66,19 +66,28 @@ class Grouping:
 class _Window:
     """One window, clustered on the scales that are asked for."""
 
-    def __init__(self, found: WindowModes, cluster: Callable[[Floats, Floats], Ints]) -> None:
+    def __init__(self, found: WindowModes, cluster: Callable[[Floats, Floats, int], Ints]) -> None:
         self.found = found
         self.linear = embedding(found.eigenvalues, found.vectors)
         self.spread = spread_of(self.linear)
         mass = found.eigenvalues[: len(found.vectors)] @ found.vectors**2
         self.mass = mass / mass.sum()
         self._cluster = cluster
-        self._labels: dict[str, Ints] = {}
+        self._labels: dict[tuple[str, int], Ints] = {}
 
-    def labels(self, scale: str) -> Ints:
-        if scale not in self._labels:
-            self._labels[scale] = self._cluster(scaled(self.linear, scale), self.mass)
-        return self._labels[scale]
+    def labels(self, scale: str, before: int) -> Ints:
+        key = scale, before
+        if key not in self._labels:
+            self._labels[key] = self._cluster(scaled(self.linear, scale), self.mass, before)
+        return self._labels[key]
+
+
+class _Decision(NamedTuple):
+    """What a keyframe settles: the scale, the number of groups before, and a new label per group."""
+
+    scale: str
+    before: int
+    new: Ints
 
 
 class _Labelled(NamedTuple):
@@ -93,8 +102,8 @@ class _Labelled(NamedTuple):
 class GroupPath:
     """Groups at any recorded row, with labels, and a scale, that depend on the run and the row alone.
 
-    Every quarter of a window there is a keyframe; labels and scale follow from keyframe to keyframe (see
-    :mod:`rdmviz.compute.rdm.tracking`). Safe to use from several threads. Made by :func:`groups_along`;
+    Every quarter of a window there is a keyframe; labels, scale and number of groups follow from keyframe to
+    keyframe (see :mod:`rdmviz.compute.rdm.tracking`). Safe to use from several threads. Made by :func:`groups_along`;
     holds no reference that keeps its run alive.
     """
 
@@ -112,10 +121,10 @@ class GroupPath:
         self._window, self._detrend, self._modes = window, detrend, modes
         self._count, self._scale, self._method = count, scale, method
         self._lock = threading.RLock()
-        self._chain: KeyframeChain[_Window, tuple[Ints, str], _Labelled] = KeyframeChain(
+        self._chain: KeyframeChain[_Window, _Decision, _Labelled] = KeyframeChain(
             self._window_or_none,
             self._decide,
-            lambda window, decided: _Labelled(relabelled(window.labels(decided[1]), decided[0]), decided[1]),
+            self._apply,
             first=window - 1,
             spacing=max(1, window // 4),
         )
@@ -148,16 +157,19 @@ class GroupPath:
         except (FlatWindowError, NonFiniteLossError):
             return None
 
-    def _decide(self, window: _Window, before: _Labelled | None) -> tuple[Ints, str]:
-        scale = self._scale
-        if scale == "auto":
-            scale = choose_scale(window.spread, None if before is None else before.scale)
-        return matching_labels(window.labels(scale), None if before is None else before.labels), scale
+    def _decide(self, window: _Window, before: _Labelled | None) -> _Decision:
+        labels, scale = (None, None) if before is None else before
+        chosen = choose_scale(window.spread, scale) if self._scale == "auto" else self._scale
+        number = 0 if labels is None else len(np.unique(labels[labels >= 0]))
+        return _Decision(chosen, number, matching_labels(window.labels(chosen, number), labels))
 
-    def _cluster(self, points: Floats, mass: Floats) -> Ints:
+    def _apply(self, window: _Window, decided: _Decision) -> _Labelled:
+        return _Labelled(relabelled(window.labels(decided.scale, decided.before), decided.new), decided.scale)
+
+    def _cluster(self, points: Floats, mass: Floats, before: int) -> Ints:
         if self._method == "hdbscan":
             return density_cluster(points, mass)
-        return cluster(points, self._count, mass)
+        return cluster(points, self._count, mass, before)
 
 
 _paths: WeakKeyDictionary[TrainingRun, OrderedDict[tuple[object, ...], GroupPath]] = WeakKeyDictionary()

@@ -104,6 +104,7 @@ class ModePath:
         self.modes = modes
         if modes < 1:
             raise WindowError(f"modes={modes}: ask for at least one")
+        self._groups = groups_along(run, self.window, detrend, min(modes, MODES))
         self._lock = threading.RLock()
         self._chain: SignChain | FollowedSigns | None = None
 
@@ -144,8 +145,7 @@ class ModePath:
         The ones of :func:`rdmviz.groups` under the same settings; up to four leading modes count. Raises as
         :meth:`at` does.
         """
-        modes = min(self.modes, MODES)
-        return groups_along(self.run, self.window, self.detrend, modes).at(index).labels
+        return self._groups.at(index).labels
 
     def _solve(self, index: int) -> WindowModes:
         run = self.run

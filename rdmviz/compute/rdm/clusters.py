@@ -15,6 +15,7 @@ Ints = NDArray[np.int64]
 
 MAX_COUNT = 6
 _SAMPLED = 400  # Ward linkage is quadratic; further datapoints join the nearest centroid
+_LOYALTY = 0.05  # of silhouette
 _SERIATED = 256  # optimal leaf ordering is cubic; larger groups keep the tree's own order
 
 
@@ -37,7 +38,9 @@ def embedding(eigenvalues: Floats, vectors: Floats, scale: str = "linear") -> Fl
     return np.ascontiguousarray(scaled(points, scale))
 
 
-def cluster(points: Floats, count: int | None = None, mass: Floats | None = None) -> Ints:
+def cluster(
+    points: Floats, count: int | None = None, mass: Floats | None = None, before: int | None = None
+) -> Ints:
     """Group of each point, ``(n,)``, numbered from 0 by falling mass.
 
     Ward linkage of up to 400 points (all of them, or evenly spaced by rank of their mass, so that the
@@ -52,6 +55,9 @@ def cluster(points: Floats, count: int | None = None, mass: Floats | None = None
         fewer points differ.
     mass
         Of each point, ``(n,)``, at least 0; by default its squared norm.
+    before
+        Number of groups before, where `count` is not given: it stays unless another one's silhouette is
+        larger by .05, so that groups do not split and merge where two numbers do equally well.
 
     Raises
     ------
@@ -69,7 +75,9 @@ def cluster(points: Floats, count: int | None = None, mass: Floats | None = None
     if count is None:
         square = squareform(pdist(sample))
         options = [_cut(tree, c) for c in range(2, min(MAX_COUNT, len(sample) - 1) + 1)] or [_cut(tree, 2)]
-        labels = max(options, key=lambda option: silhouette(square, option))
+        labels = max(
+            options, key=lambda cut: silhouette(square, cut) + _LOYALTY * (int(cut.max()) + 1 == before)
+        )
     else:
         labels = _cut(tree, count)
     if n > len(chosen):

@@ -21,13 +21,14 @@ SCALES: tuple[str, ...] = get_args(Scale)
 
 SMALLEST = 1e-6  # of the largest size; smaller ones count as this
 _BIMODAL = 0.8  # share of variance that two classes explain: .64 for a normal, .75 for a uniform distribution
-# Two classes of size; participation of the large class, below which raw loadings fail; and of all datapoints.
-# Where a scale is in use it takes more to leave it than it took to enter it.
+_EMPTY = np.log(10.0)  # a gap that no tail leaves: a decade
+# Bimodality from which there are two classes of size; participation of the larger one, and where there is but
+# one class of all, below which raw loadings fail. It takes more to leave the scale in use than to enter it.
 _RULES = {
-    None: (_BIMODAL, 0.5, 0.2),
-    "linear": (0.85, 0.4, 0.16),
-    "magnitude": (0.75, 0.6, 0.2),
-    "direction": (0.85, 0.4, 0.25),
+    None: (_BIMODAL, 0.6, 0.2),
+    "linear": (0.85, 0.55, 0.16),
+    "magnitude": (0.75, 0.75, 0.2),
+    "direction": (0.85, 0.55, 0.25),
 }
 
 
@@ -39,9 +40,9 @@ class Spread:
     ----------
     bimodality
         Share of the variance of the logarithm of sizes that is between the two classes into which one cut
-        splits it best, in [0, 1].
+        splits it best, in [0, 1]; 1 where sizes leave a decade empty, however few lie beyond it.
     boundary
-        Size at that cut.
+        Size at that cut, or in that gap.
     participation
         ``(sum a)² / (n sum a²)`` with ``a`` the squared sizes: the share of datapoints that carry the mass.
     participation_above
@@ -69,13 +70,16 @@ def spread_of(points: Floats) -> Spread:
         return Spread(0.0, float(sizes[0]), 1.0, 1.0)
     below = np.arange(1, n)
     sums = np.cumsum(order - order[0])
-    gaps = (sums[-1] - sums[:-1]) / (n - below) - sums[:-1] / below
-    between = below * (n - below) / n**2 * gaps**2
+    apart = (sums[-1] - sums[:-1]) / (n - below) - sums[:-1] / below
+    between = below * (n - below) / n**2 * apart**2 / variance
     cut = int(between.argmax())
-    boundary = float(np.exp((order[cut] + order[cut + 1]) / 2))
+    bimodality = min(1.0, float(between[cut]))
+    gaps = np.diff(order)
+    if bimodality < _BIMODAL and gaps.max() > _EMPTY:
+        bimodality, cut = 1.0, int(gaps.argmax())
     return Spread(
-        min(1.0, float(between[cut]) / variance),
-        boundary,
+        bimodality,
+        float(np.exp((order[cut] + order[cut + 1]) / 2)),
         _participation(sizes),
         _participation(np.exp(order[cut + 1 :])),
     )
@@ -84,23 +88,21 @@ def spread_of(points: Floats) -> Spread:
 def choose_scale(spread: Spread, before: str | None = None) -> Scale:
     """Scale on which to tell groups apart.
 
-    * ``"magnitude"`` where sizes fall into two classes (see :class:`Spread`; bimodality of .8 or more) of
-      which the larger is itself uneven (participation below .5);
-    * ``"direction"`` where fewer than a fifth of all datapoints carry the mass;
-    * ``"linear"`` elsewhere: raw loadings see the groups.
+    Where sizes fall into two classes (bimodality of .8 or more, see :class:`Spread`): ``"magnitude"`` if the
+    larger are uneven among themselves (participation below .6), else ``"linear"``. Where there is but one
+    class: ``"direction"`` if fewer than a fifth of the datapoints carry the mass, else ``"linear"``.
 
     Parameters
     ----------
     spread
         From :func:`spread_of`.
     before
-        The scale in use before, which is kept while the sizes are near the edge of the rule: it takes .85
-        and .4, or .16, to leave ``"linear"``; .75, or .6, to leave ``"magnitude"``; .25 to leave
-        ``"direction"``.
+        The scale in use before, which is kept near the edge of the rule: it takes .85 and .55, or .16, to
+        leave ``"linear"``; .75, for both, to leave ``"magnitude"``; .25, or .85, to leave ``"direction"``.
     """
     bimodality, above, overall = _RULES[before]
-    if spread.bimodality >= bimodality and spread.participation_above < above:
-        return "magnitude"
+    if spread.bimodality >= bimodality:
+        return "magnitude" if spread.participation_above < above else "linear"
     return "direction" if spread.participation < overall else "linear"
 
 
