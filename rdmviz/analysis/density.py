@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from rdmviz.compute.rdm.clusters import numbered_by_mass, sampled
+from rdmviz.compute.rdm.clusters import ALIKE, numbered_by_mass, sampled
 from rdmviz.errors import MissingExtraError
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,9 @@ def density_cluster(points: Floats, mass: Floats) -> NDArray[np.int64]:
     chosen = sampled(mass, _SAMPLED)
     n = len(chosen)
     found = HDBSCAN(min_cluster_size=min(n, max(_SMALLEST, n // _SHARE)), copy=True)
-    labels = np.asarray(found.fit_predict(points[chosen]), dtype=np.int64)
+    grain = ALIKE * float(np.abs(points[chosen]).max()) or 1.0
+    sample = np.round(points[chosen] / grain)  # rounding errors are no distances
+    labels = np.asarray(found.fit_predict(sample), dtype=np.int64)
     if n < len(points):
         labels = labels[cKDTree(points[chosen]).query(points)[1]]
     return numbered_by_mass(labels, mass)

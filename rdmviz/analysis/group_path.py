@@ -103,8 +103,8 @@ class GroupPath:
     """Groups at any recorded row, with labels, and a scale, that depend on the run and the row alone.
 
     Every quarter of a window there is a keyframe; labels, scale and number of groups follow from keyframe to
-    keyframe (see :mod:`rdmviz.compute.rdm.tracking`). Safe to use from several threads. Made by :func:`groups_along`;
-    holds no reference that keeps its run alive.
+    keyframe (see :mod:`rdmviz.compute.rdm.tracking`). Made by :func:`groups_along`. Safe to use from several
+    threads; holds no reference that keeps its run alive.
     """
 
     def __init__(

@@ -123,7 +123,9 @@ def _tested(values: NDArray[Any], labels: Ints) -> tuple[NDArray[Any], ...] | st
         return ()
     most = min(MOST_VALUES, len(values) // 2)
     number = values.dtype.kind in "fiu"
-    if len(distinct) <= most and (not number or (np.isfinite(distinct) & (distinct % 1 == 0)).all()):
+    if len(distinct) <= most and (
+        not number or (np.isfinite(distinct) & (distinct == np.trunc(distinct))).all()
+    ):
         both = np.bincount(members * len(distinct) + codes, minlength=len(groups) * len(distinct))
         found = _counted(both.reshape(len(groups), -1)[tested], sizes[tested], counts, len(values))
         texts = np.array([str(int(value) if number else value) for value in distinct.tolist()])
@@ -156,8 +158,8 @@ def _counted(both: Ints, sizes: Ints, counts: Ints, n: int) -> tuple[Floats, Flo
 def _ranked(ranks: Floats, sizes: Ints, counts: Ints, n: int) -> tuple[Floats, Floats]:
     """Rank-biserial correlation and p value, ``(groups,)``, from sums of ranks; `counts` are of ties.
 
-    Normal approximation with the corrections for ties and continuity (for small groups it errs on the safe
-    side).
+    Normal approximation with the corrections for ties and continuity; in small groups it errs on the safe
+    side where the exact p value is .05 or less.
     """
     pairs = sizes * (n - sizes)
     excess = ranks - sizes * (sizes + 1) / 2 - pairs / 2  # Mann-Whitney U, less its mean

@@ -117,7 +117,7 @@ def scaled(points: Floats, scale: str) -> Floats:
 
     * ``"linear"``: as they are.
     * ``"log"``: each coordinate is ``sign(x) ln(1 + |x| / median |x|)``.
-    * ``"magnitude"``: logarithm of the norm, ``(n, 1)``; below a millionth of the largest all count alike.
+    * ``"magnitude"``: logarithm of the norm over a millionth of the largest, ``(n, 1)``, at least 0.
     * ``"direction"``: unit vectors; for one mode, signs. Where norms fall into two classes they are
       ``r / (r + boundary)`` long instead of 1: the direction of what hardly moves is noise, and goes to the
       middle.
@@ -134,7 +134,8 @@ def scaled(points: Floats, scale: str) -> Floats:
     if scale == "auto":
         scale = choose_scale(spread_of(points))
     if scale == "magnitude":
-        return np.asarray(np.log(_sizes(points))[:, None])
+        sizes = _sizes(points)
+        return np.asarray(np.log(sizes / (SMALLEST * sizes.max()))[:, None])
     if scale == "direction":
         spread = spread_of(points)
         sizes = np.linalg.norm(points, axis=1, keepdims=True)
