@@ -212,11 +212,11 @@ def groups_along(
         raise ComputeError(
             f"count={count!r}: expected 1 to {run.n_samples} groups of {run.n_samples} datapoints"
         )
-    key = (window, detrend, modes, count, scale, method)
+    key = (window, detrend, modes, type(modes), count, scale, method)  # True and 2.0 are no counts of modes
     with _paths_lock:
         paths = _paths.setdefault(run, OrderedDict())
         if key not in paths:
-            paths[key] = GroupPath(run, *key)
+            paths[key] = GroupPath(run, window, detrend, modes, count, scale, method)
             if len(paths) > _KEPT:
                 paths.popitem(last=False)
         paths.move_to_end(key)

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 import rdmviz
 from rdmviz.analysis import ModePath, group_path, groups
 from rdmviz.analysis.group_path import groups_along
-from rdmviz.errors import ComputeError, MissingExtraError, OptionError
+from rdmviz.errors import ComputeError, MissingExtraError, OptionError, WindowError
 from rdmviz.run import TrainingRun
 
 RNG = np.random.default_rng(40)
@@ -294,6 +294,15 @@ def test_hdbscan_without_scikit_learn(monkeypatch):
 def test_bad_settings(settings, error, message):
     with pytest.raises(error, match=message):
         groups(_run(), 800, window=W, **settings)
+
+
+def test_what_is_no_count_of_modes_is_refused_whatever_was_asked_before():
+    run = _run()
+    for modes in (1, 2):
+        groups(run, 800, window=W, modes=modes)
+    for modes in (True, 2.0):
+        with pytest.raises(WindowError, match=f"modes={modes}.*whole number"):
+            groups(run, 800, window=W, modes=modes)
 
 
 def test_training_and_held_out_pairs_of_the_grokking_example_part():

@@ -55,7 +55,7 @@ def cluster(
         Coordinates, ``(n, k)``.
     count
         Number of groups; by default the one of 2 to 6 with the largest mean silhouette. Fewer where
-        fewer points differ by more than a billionth of the largest coordinate.
+        fewer points differ by more than a billionth of the largest coordinate, and at most 400.
     mass
         Of each point, ``(n,)``, at least 0; by default its squared norm.
     before
