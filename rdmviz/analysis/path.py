@@ -10,16 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.analysis.gram_cache import gram_of
+from rdmviz.analysis.group_path import MODES, groups_along
 from rdmviz.analysis.of_a_run import require_run
 from rdmviz.analysis.one_thread import cores, one_blas_thread
-from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError
-from rdmviz.compute.rdm.clusters import cluster, embedding
 from rdmviz.compute.rdm.continuation import SPARE
 from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.followed import FollowedSigns
 from rdmviz.compute.rdm.modes import WindowModes, check_modes, window_modes
 from rdmviz.compute.rdm.signs import SignChain
-from rdmviz.compute.rdm.tracking import KeyframeChain, matching_labels
 from rdmviz.compute.rdm.windows import window_traces
 
 if TYPE_CHECKING:
@@ -104,15 +102,9 @@ class ModePath:
         self.window = check_window(window, detrend, run.n_steps)
         self.detrend = detrend
         self.modes = check_modes(modes)
+        self._groups = groups_along(run, self.window, detrend, min(self.modes, MODES))
         self._lock = threading.RLock()
         self._chain: SignChain | FollowedSigns | None = None
-        self._labels = KeyframeChain(
-            self._raw_labels,
-            matching_labels,
-            lambda labels, new: new[labels],
-            first=self.first,
-            spacing=max(1, self.window // 4),
-        )
 
     @property
     def first(self) -> int:
@@ -149,19 +141,14 @@ class ModePath:
     def groups_at(self, index: int) -> NDArray[np.int64]:
         """Group of each datapoint at row `index`, ``(n,)``, with labels that stay along the run.
 
-        Ward clusters of the datapoints at ``sqrt(lambda_k) v_k`` of up to four leading modes; their number is
-        the one of 2 to 6 with the best mean silhouette. Raises as :meth:`at` does.
+        The ones of :func:`rdmviz.groups` under the same settings; up to four leading modes count. Raises as
+        :meth:`at` does.
         """
-        with one_blas_thread(), self._lock:
-            raw = self._cluster(self._solve(index))
-            return np.asarray(self._labels.orient(index, raw))
+        return self._groups.at(index).labels
 
     def _solve(self, index: int, spare: int = 0) -> WindowModes:
         run = self.run
         return window_modes(run.rows, int(index), self.window, self.detrend, self.modes + spare, run.n_steps)
-
-    def _cluster(self, found: WindowModes) -> NDArray[np.int64]:
-        return cluster(embedding(found.eigenvalues, found.vectors[:4]))
 
     def _sign_chain(self) -> SignChain | FollowedSigns:
         if self._chain is None:
@@ -171,9 +158,3 @@ class ModePath:
             kind = SignChain if self.window <= _LONGEST_SOLVED else FollowedSigns
             self._chain = kind(gram, traces, rows, self.modes, lambda row: self._solve(row, SPARE).left)
         return self._chain
-
-    def _raw_labels(self, index: int) -> NDArray[np.int64] | None:
-        try:
-            return self._cluster(self._solve(index))
-        except (FlatWindowError, NonFiniteLossError):
-            return None

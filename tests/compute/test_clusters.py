@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
 
 from rdmviz.compute.errors import ComputeError
 from rdmviz.compute.rdm import clusters
-from rdmviz.compute.rdm.clusters import cluster, embedding, seriation, silhouette
+from rdmviz.compute.rdm.clusters import (
+    cluster,
+    embedding,
+    numbered_by_mass,
+    sampled,
+    separation,
+    seriation,
+    silhouette,
+)
 
 RNG = np.random.default_rng(5)
 
@@ -37,6 +46,32 @@ def test_groups_are_numbered_by_mass():
     assert (np.diff(mass) < 0).all()
 
 
+def test_groups_are_numbered_by_the_mass_that_is_given():
+    points, truth = _blobs((50, 20, 30))
+    mass = np.where(truth == 2, 5.0, np.where(truth == 0, 1.0, 0.0))
+    assert (cluster(points, mass=mass) == np.array([1, 2, 0])[truth]).all()
+    labels = np.array([0, -1, 1, 1, -1])
+    assert numbered_by_mass(labels, np.array([1.0, 9, 1, 1, 9])).tolist() == [1, -1, 0, 0, -1]
+    assert numbered_by_mass(np.full(3, -1), np.ones(3)).tolist() == [-1] * 3
+
+
+def test_sampled_points_are_spread_over_the_ranks_of_mass():
+    mass = RNG.permutation(np.arange(1000.0))
+    assert mass[sampled(mass, 5)].tolist() == [999, 749, 499, 250, 0]
+    assert sampled(mass, 1000).tolist() == list(range(1000))
+
+
+def test_the_number_of_groups_before_stays_where_another_is_hardly_better():
+    points = RNG.normal(size=(60, 2))  # no groups: every number does about equally well
+    alone = int(cluster(points).max()) + 1
+    kept = [before for before in range(2, 7) if cluster(points, before=before).max() + 1 == before]
+    assert alone in kept
+    assert len(kept) > 1
+    separate, truth = _blobs((20, 20, 20))
+    for before in (2, 4, 6):
+        assert _same(cluster(separate, before=before), truth)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_asked_count(count):
     assert cluster(_blobs((50, 20, 30))[0], count).max() == count - 1
@@ -45,6 +80,15 @@ def test_asked_count(count):
 def test_points_that_do_not_differ_are_one_group():
     assert not cluster(np.ones((7, 2)), 3).any()
     assert not cluster(np.ones((7, 2))).any()
+
+
+@pytest.mark.parametrize("points", [RNG.normal(size=(40, 3)), RNG.integers(0, 4, (40, 2)).astype(float)])
+def test_cuts_are_those_of_scipy(points):
+    """With and without ties: points on a grid merge at equal heights. (Equal points are never parted.)"""
+    tree = linkage(points, "ward")
+    counts = range(1, 40)
+    for count, labels in zip(counts, clusters._cuts(tree, counts), strict=True):
+        assert _same(labels, fcluster(tree, count, "maxclust"))
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])
@@ -74,6 +118,19 @@ def test_silhouette_against_the_definition():
     assert silhouette(distances, np.zeros_like(labels)) == -1
 
 
+def test_separation_is_the_silhouette_of_those_in_a_group():
+    points, labels = _blobs((12, 9, 7), spread=0.5)
+    assert separation(points, labels, np.ones(28)) == pytest.approx(
+        silhouette(np.linalg.norm(points[:, None] - points[None], axis=2), labels)
+    )
+    some = np.where(labels == 1, -1, labels)
+    rest = points[labels != 1]
+    assert separation(points, some, np.ones(28)) == pytest.approx(
+        silhouette(np.linalg.norm(rest[:, None] - rest[None], axis=2), labels[labels != 1] // 2)
+    )
+    assert separation(points, np.full(28, -1), np.ones(28)) == -1
+
+
 def test_embedding_distances_are_those_of_fluctuations():
     """With all modes, |y_i - y_j|² = C_ii + C_jj - 2 C_ij."""
     x = RNG.normal(size=(30, 6))
@@ -92,7 +149,7 @@ def test_log_scale_finds_groups_of_a_heavy_tailed_mode():
     assert np.bincount(linear).min() == 1
     log = cluster(embedding(np.ones(1), vector, "log"), 2)
     assert (log == truth).mean() > 0.95
-    with pytest.raises(ComputeError, match="'linear', 'log'"):
+    with pytest.raises(ComputeError, match="'linear', 'log', 'magnitude'"):
         embedding(np.ones(1), vector, "sqrt")
 
 
@@ -109,6 +166,8 @@ def test_seriation_keeps_groups_together_and_alike_datapoints_adjacent():
     assert (np.diff(truth[order]) != 0).sum() == 2
     told = seriation(x, truth)
     assert (np.diff(truth[told]) >= 0).all()
+    some = np.where(truth == 1, -1, truth)  # those in no group come last
+    assert truth[seriation(x, some)].tolist() == [0] * 12 + [2] * 12 + [1] * 12
 
 
 def test_seriation_of_large_groups_and_datapoints_at_rest(monkeypatch):

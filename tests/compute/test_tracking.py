@@ -1,7 +1,7 @@
 import numpy as np
 
 from rdmviz.compute.rdm import tracking
-from rdmviz.compute.rdm.tracking import KeyframeChain, matching_labels
+from rdmviz.compute.rdm.tracking import KeyframeChain, matching_labels, relabelled
 
 
 def test_labels_follow_shared_members():
@@ -21,6 +21,15 @@ def test_a_new_group_takes_a_label_nobody_had():
 def test_a_group_that_vanishes_frees_its_label_only_if_needed():
     before = np.array([0, 0, 1, 1, 2, 2])
     assert matching_labels(np.array([0, 0, 0, 0, 1, 1]), before).tolist() in ([0, 2], [1, 2])
+
+
+def test_datapoints_in_no_group_have_no_say_and_stay_in_none():
+    before = np.array([0, 0, 1, 1, -1, -1])
+    now = np.array([1, -1, 0, 0, 1, 1])
+    assert relabelled(now, matching_labels(now, before)).tolist() == [0, -1, 1, 1, 0, 0]
+    nobody = np.full(6, -1)
+    assert relabelled(nobody, matching_labels(nobody, before)).tolist() == [-1] * 6
+    assert relabelled(now, matching_labels(now, nobody)).tolist() == now.tolist()
 
 
 def _chain(spacing=3, gaps=()):

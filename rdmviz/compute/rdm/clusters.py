@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, leaves_list, linkage, optimal_leaf_ordering
+from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import pdist, squareform
 
 from rdmviz.compute.errors import ComputeError
+from rdmviz.compute.rdm.scales import scaled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Scale = Literal["linear", "log"]
-SCALES: tuple[str, ...] = get_args(Scale)
 
 MAX_COUNT = 6
 _SAMPLED = 400  # Ward linkage is quadratic; further datapoints join the nearest centroid
+_LOYALTY = 0.05  # of silhouette
+ALIKE = 1e-9  # of the largest coordinate: points nearer than this differ by rounding
 _SERIATED = 256  # optimal leaf ordering is cubic; larger groups keep the tree's own order
 
 
@@ -29,29 +30,23 @@ def embedding(eigenvalues: Floats, vectors: Floats, scale: str = "linear") -> Fl
     eigenvalues, vectors
         Leading eigenvalues ``(k,)`` and their unit eigenvectors ``(k, n)``.
     scale
-        ``"log"`` compresses each coordinate to ``sign(x) ln(1 + |x| / median |x|)``: for heavy-tailed modes,
-        where a few datapoints would otherwise be groups of their own.
+        On which they are told apart (see :func:`rdmviz.compute.rdm.scales.scaled`).
 
     Raises
     ------
     ComputeError
-        If `scale` is neither ``"linear"`` nor ``"log"``.
+        If `scale` is unknown.
     """
-    if scale not in SCALES:
-        raise ComputeError(f"scale={scale!r} is unknown; choose one of {', '.join(map(repr, SCALES))}")
     points = (np.sqrt(eigenvalues[: len(vectors)])[:, None] * vectors).T
-    if scale == "log":
-        size = np.abs(points)
-        typical = np.median(size, axis=0)
-        typical = np.where(typical > 0, typical, size.max(axis=0))
-        points = np.sign(points) * np.log1p(size / np.where(typical > 0, typical, 1.0))
-    return np.ascontiguousarray(points)
+    return np.ascontiguousarray(scaled(points, scale))
 
 
-def cluster(points: Floats, count: int | None = None) -> Ints:
-    """Group of each point, ``(n,)``, numbered from 0 by falling share of squared norm.
+def cluster(
+    points: Floats, count: int | None = None, mass: Floats | None = None, before: int | None = None
+) -> Ints:
+    """Group of each point, ``(n,)``, numbered from 0 by falling mass.
 
-    Ward linkage of up to 400 points (all of them, or evenly spaced by rank of their norm, so that the
+    Ward linkage of up to 400 points (all of them, or evenly spaced by rank of their mass, so that the
     strongest are among them); further points join the nearest centroid. Nothing is random.
 
     Parameters
@@ -60,7 +55,12 @@ def cluster(points: Floats, count: int | None = None) -> Ints:
         Coordinates, ``(n, k)``.
     count
         Number of groups; by default the one of 2 to 6 with the largest mean silhouette. Fewer where
-        fewer points differ.
+        fewer points differ by more than a billionth of the largest coordinate, and at most 400.
+    mass
+        Of each point, ``(n,)``, at least 0; by default its squared norm.
+    before
+        Number of groups before, where `count` is not given: it stays unless another one's silhouette is
+        larger by .05, so that groups do not split and merge where two numbers do equally well.
 
     Raises
     ------
@@ -70,30 +70,57 @@ def cluster(points: Floats, count: int | None = None) -> Ints:
     n = len(points)
     if count is not None and not 1 <= count <= n:
         raise ComputeError(f"count={count}: expected 1 to {n} groups of {n} datapoints")
-    norms = np.einsum("ij,ij->i", points, points)
-    chosen = np.arange(n)
-    if n > _SAMPLED:
-        ranked = np.argsort(-norms, kind="stable")
-        chosen = ranked[np.linspace(0, n - 1, _SAMPLED).round().astype(int)]
+    if mass is None:
+        mass = np.einsum("ij,ij->i", points, points)
+    chosen = sampled(mass, _SAMPLED)
     sample = points[chosen]
-    distances = pdist(sample)
     tree = linkage(sample, "ward")
+    tree[tree[:, 2] <= ALIKE * np.abs(sample).max(), 2] = 0.0
     if count is None:
-        square = squareform(distances)
-        options = [_cut(tree, c) for c in range(2, min(MAX_COUNT, len(sample) - 1) + 1)] or [_cut(tree, 2)]
-        labels = max(options, key=lambda option: silhouette(square, option))
+        square = squareform(pdist(sample))
+        labels = max(
+            _cuts(tree, range(2, max(2, min(MAX_COUNT, len(sample) - 1)) + 1)),
+            key=lambda cut: silhouette(square, cut) + _LOYALTY * (int(cut.max()) + 1 == before),
+        )
     else:
-        labels = _cut(tree, count)
-    if n > _SAMPLED:
+        (labels,) = _cuts(tree, [min(count, len(sample))])
+    if n > len(chosen):
         groups = range(int(labels.max()) + 1)
         centroids = np.stack([sample[labels == g].mean(axis=0) for g in groups])
         nearest = np.argmin(-2 * points @ centroids.T + np.einsum("gk,gk->g", centroids, centroids), axis=1)
         nearest[chosen] = labels
         labels = nearest
-    mass = np.bincount(labels, weights=norms)
-    rank = np.empty(len(mass), dtype=np.int64)
-    rank[np.argsort(-mass, kind="stable")] = np.arange(len(mass))
-    return rank[labels]
+    return numbered_by_mass(labels, mass)
+
+
+def sampled(mass: Floats, most: int) -> Ints:
+    """At most so many points, evenly spaced by rank of their mass from the largest, ``(m,)``."""
+    n = len(mass)
+    if n <= most:
+        return np.arange(n)
+    ranked = np.argsort(-mass, kind="stable")
+    return np.asarray(ranked[np.linspace(0, n - 1, most).round().astype(int)])
+
+
+def numbered_by_mass(labels: Ints, mass: Floats) -> Ints:
+    """Renumber groups ``0..max(labels)`` by falling mass; -1, of points in no group, stays."""
+    total = np.bincount(labels[labels >= 0], weights=mass[labels >= 0])
+    rank = np.empty(len(total), dtype=np.int64)
+    rank[np.argsort(-total, kind="stable")] = np.arange(len(total))
+    return np.asarray(np.append(rank, -1)[labels])
+
+
+def separation(points: Floats, labels: Ints, mass: Floats) -> float:
+    """Mean silhouette of labelled points, of up to 400 of them chosen as :func:`cluster` does.
+
+    Points in no group, -1, are left out.
+    """
+    chosen = sampled(mass, _SAMPLED)
+    chosen = chosen[labels[chosen] >= 0]
+    if not len(chosen):
+        return -1.0
+    compact = np.unique(labels[chosen], return_inverse=True)[1]
+    return silhouette(squareform(pdist(points[chosen])), compact)
 
 
 def silhouette(distances: Floats, labels: Ints) -> float:
@@ -131,7 +158,7 @@ def seriation(fluctuations: Floats, labels: Ints) -> Ints:
     fluctuations
         Detrended losses ``(window, m)`` of the datapoints to be ordered.
     labels
-        Their groups, ``(m,)``; lower labels come first.
+        Their groups, ``(m,)``; lower labels come first, those in no group, -1, last.
 
     Returns
     -------
@@ -141,7 +168,7 @@ def seriation(fluctuations: Floats, labels: Ints) -> Ints:
     norms = np.linalg.norm(fluctuations, axis=0)
     directions = np.divide(fluctuations, norms, out=np.zeros_like(fluctuations), where=norms > 0)
     parts = []
-    for group in np.unique(labels):
+    for group in sorted(set(labels.tolist()), key=lambda group: (group < 0, group)):
         moving = np.flatnonzero((labels == group) & (norms > 0))
         if len(moving) > 2:
             cosine = directions[:, moving].T @ directions[:, moving]
@@ -154,6 +181,28 @@ def seriation(fluctuations: Floats, labels: Ints) -> Ints:
     return np.concatenate(parts).astype(np.int64)
 
 
-def _cut(tree: Floats, count: int) -> Ints:
-    labels = np.unique(fcluster(tree, count, "maxclust"), return_inverse=True)[1]
-    return np.asarray(labels, dtype=np.int64)
+def _cuts(tree: Floats, counts: Sequence[int]) -> list[Ints]:
+    """Cut a tree into groups of its leaves: so many, or fewer where merges tie.
+
+    As `fcluster` has them with ``"maxclust"``, at a tenth of its time for the few cuts near the root.
+    """
+    n = len(tree) + 1
+    sizes = np.append(np.ones(n), tree[:, 3]).astype(np.int64)
+    starts, borders = {2 * n - 2: 0}, []
+    for row in range(
+        n - 2, n - 1 - max(counts), -1
+    ):  # in their own order the leaves of a node are neighbours
+        left, right = int(tree[row, 0]), int(tree[row, 1])
+        starts[left] = starts.pop(n + row)
+        starts[right] = starts[left] + int(sizes[left])
+        borders.append(starts[right])
+    leaves = leaves_list(tree)
+    cuts = []
+    for count in counts:
+        beyond = tree[n - 1 - count, 2] if count < n else 0.0
+        begins = np.zeros(n, dtype=np.int64)
+        begins[borders[: int((tree[n - count :, 2] > beyond).sum())]] = 1
+        labels = np.empty(n, dtype=np.int64)
+        labels[leaves] = begins.cumsum()
+        cuts.append(labels)
+    return cuts

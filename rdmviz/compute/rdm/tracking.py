@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,29 @@ Ints = NDArray[np.int64]
 _CACHE_BYTES = 64 << 20
 
 
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+Raw = TypeVar("Raw")
+Decision = TypeVar("Decision")
+Answer = TypeVar("Answer", bound=_Sized)
+
+
 def matching_labels(labels: Ints, reference: Ints | None) -> Ints:
     """Return a new label per group ``0..max(labels)``: the one that most of its members had.
 
     One-to-one (linear assignment on shared members); groups without a predecessor take the lowest free label.
+    Datapoints in no group, -1, have no say.
     """
     count = int(labels.max()) + 1
     if reference is None:
         return np.arange(count)
     before = int(reference.max()) + 1
-    shared = np.bincount(labels * before + reference, minlength=count * before).reshape(count, before)
+    both = (labels >= 0) & (reference >= 0)
+    pairs = labels[both] * before + reference[both]
+    shared = np.bincount(pairs, minlength=count * before).reshape(count, before)
     rows, columns = linear_sum_assignment(shared, maximize=True)
     new = np.full(count, -1)
     kept = shared[rows, columns] > 0
@@ -42,41 +55,46 @@ def matching_labels(labels: Ints, reference: Ints | None) -> Ints:
     return new
 
 
-class KeyframeChain:
+def relabelled(labels: Ints, new: Ints) -> Ints:
+    """Labels under a new label per group; -1 stays."""
+    return np.append(new, -1)[labels]
+
+
+class KeyframeChain(Generic[Raw, Decision, Answer]):
     """A quantity along the run, made consistent from keyframe to keyframe.
 
-    Only the small decisions are kept for all keyframes; the arrays they apply to are recomputed when asked
-    for, with a least-recently-used cache of bounded size.
+    Only the small decisions are kept for all keyframes; what they apply to is recomputed when asked for,
+    with a least-recently-used cache of bounded size.
 
     Parameters
     ----------
     solve
-        Raw array of the window that ends at a row, or None where it has none (flat or non-finite windows).
+        Raw answer of the window that ends at a row, or None where it has none (flat or non-finite windows).
         These break the chain: the next keyframe starts afresh.
     decide
-        Decision that makes a raw array agree with a reference (None: the fixed rule).
+        Decision that makes a raw answer agree with a reference (None: the fixed rule).
     apply
-        Raw array and decision to the oriented array.
+        Raw answer and decision to the oriented answer, of ``nbytes`` bytes.
     first, spacing
         Row of the first keyframe, and rows between keyframes.
     """
 
     def __init__(
         self,
-        solve: Callable[[int], NDArray[Any] | None],
-        decide: Callable[[Any, Any], NDArray[Any]],
-        apply: Callable[[Any, Any], NDArray[Any]],
+        solve: Callable[[int], Raw | None],
+        decide: Callable[[Raw, Answer | None], Decision],
+        apply: Callable[[Raw, Decision], Answer],
         *,
         first: int,
         spacing: int,
     ) -> None:
         self._solve, self._decide, self._apply = solve, decide, apply
         self._first, self._spacing = first, spacing
-        self._decisions: list[NDArray[Any] | None] = []
-        self._cache: OrderedDict[int, NDArray[Any]] = OrderedDict()
+        self._decisions: list[Decision | None] = []
+        self._cache: OrderedDict[int, Answer] = OrderedDict()
 
-    def orient(self, row: int, raw: NDArray[Any]) -> NDArray[Any]:
-        """Return the raw array of the window that ends at `row`, oriented."""
+    def orient(self, row: int, raw: Raw) -> Answer:
+        """Return the raw answer of the window that ends at `row`, oriented."""
         number, beyond = divmod(row - self._first, self._spacing)
         self._extend(number)
         if beyond == 0:
@@ -97,7 +115,7 @@ class KeyframeChain:
             self._decisions.append(decision)
             self._remember(new, self._apply(raw, decision))
 
-    def _keyframe(self, number: int) -> NDArray[Any] | None:
+    def _keyframe(self, number: int) -> Answer | None:
         decision = self._decisions[number]
         if decision is None:
             return None
@@ -110,7 +128,7 @@ class KeyframeChain:
         self._remember(number, oriented)
         return oriented
 
-    def _remember(self, number: int, oriented: NDArray[Any]) -> None:
+    def _remember(self, number: int, oriented: Answer) -> None:
         self._cache[number] = oriented
         while len(self._cache) > max(2, _CACHE_BYTES // max(1, oriented.nbytes)):
             self._cache.popitem(last=False)
