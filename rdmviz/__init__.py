@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rdmviz.analysis import analyze, eigenmodes, groups
+    from rdmviz.analysis import analyze, eigenmodes, follow, groups
     from rdmviz.examples import list_examples, load_example
     from rdmviz.record import Recorder
     from rdmviz.run import TrainingRun
@@ -26,6 +26,7 @@ __all__ = [
     "analyze",
     "eigenmodes",
     "explore",
+    "follow",
     "groups",
     "list_examples",
     "load_example",
@@ -38,6 +39,7 @@ _HOME = {
     "analyze": "rdmviz.analysis",
     "eigenmodes": "rdmviz.analysis",
     "explore": "rdmviz.widgets",
+    "follow": "rdmviz.analysis",
     "groups": "rdmviz.analysis",
     "list_examples": "rdmviz.examples",
     "load_example": "rdmviz.examples",

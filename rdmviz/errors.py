@@ -23,6 +23,7 @@ __all__ = [
     "LossShapeError",
     "MetricError",
     "MissingExtraError",
+    "NoRowsYetError",
     "NonFiniteLossError",
     "OptionError",
     "ProbeError",
@@ -84,6 +85,10 @@ class SchemaVersionError(ValueError):
 
 class TruncatedStoreError(ValueError):
     """The store is damaged: parts that it promises are missing."""
+
+
+class NoRowsYetError(TruncatedStoreError):
+    """The store is whole and holds no committed row: its recording has just begun."""
 
 
 class MissingExtraError(ImportError):

@@ -1,8 +1,9 @@
 """The verbs of rdmviz on a TrainingRun: labelled data in, labelled data out."""
 
 from rdmviz.analysis.curves import analyze
+from rdmviz.analysis.following import follow
 from rdmviz.analysis.grouping import groups, ordering
 from rdmviz.analysis.modes import eigenmodes
 from rdmviz.analysis.path import ModeFrame, ModePath
 
-__all__ = ["ModeFrame", "ModePath", "analyze", "eigenmodes", "groups", "ordering"]
+__all__ = ["ModeFrame", "ModePath", "analyze", "eigenmodes", "follow", "groups", "ordering"]
