@@ -22,11 +22,10 @@ from rdmviz.compute.rdm import observables
 from rdmviz.compute.rdm.detrending import basis, check_window, degree, degrees_of_freedom, extrapolated
 from rdmviz.compute.rdm.gram import DIGITS
 from rdmviz.compute.rdm.modes import WindowModes, window_modes
-from rdmviz.compute.rdm.rows import SLAB_BYTES
-from rdmviz.compute.rdm.summed import detrended_variance
+from rdmviz.compute.rdm.rows import SLAB_BYTES, fluctuations_of
 from rdmviz.compute.rdm.sums import projected, units
 from rdmviz.compute.rdm.windows import FLAT
-from rdmviz.compute.warning.indicators import rolling_autocorrelation, rolling_slope, rolling_variance
+from rdmviz.compute.warning.indicators import of_one_window
 
 Floats = NDArray[np.float64]
 
@@ -267,7 +266,8 @@ class StreamingWindow:
         plain = self._norms.sum() < self._anchored_norms.sum()  # the smaller numbers keep more digits
         sums = self._by_age(self._sums if plain else self._anchored_sums)
         summed = self._by_age(self._sums) if self.detrend == "none" else sums
-        means = sums / self.n_samples
+        total = fluctuations_of(summed[:, None], self.detrend)
+        variance, correlation, slope = of_one_window(sums / self.n_samples, self._by_age(self._times))
         return WindowObservables(
             row=row,
             trace=trace,
@@ -277,11 +277,11 @@ class StreamingWindow:
                 observables.participation_ratio_unbiased(moves, pure, self.nu)
             ),
             heat_capacity_variance=float(observables.heat_capacity_of_purity(trace, purity, self.n_samples)),
-            heat_capacity_total=float(detrended_variance(summed, w, self.detrend)[-1]) if trace != 0 else 0.0,
+            heat_capacity_total=float(np.vdot(total, total)) / self.nu if trace != 0 else 0.0,
             mean_loss=mean,
-            mean_loss_variance=float(rolling_variance(means, w)[-1]),
-            mean_loss_autocorrelation=float(rolling_autocorrelation(means, w)[-1]) if w > 2 else np.nan,
-            mean_loss_slope=abs(float(rolling_slope(means, w, self._by_age(self._times))[-1])),
+            mean_loss_variance=variance,
+            mean_loss_autocorrelation=correlation,
+            mean_loss_slope=abs(slope),
         )
 
     def _traces(self) -> tuple[float, float]:
