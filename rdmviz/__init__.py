@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rdmviz.analysis import analyze, eigenmodes, follow, groups
+    from rdmviz.analysis import analyze, eigenmodes, follow, groups, null_edge
     from rdmviz.examples import list_examples, load_example
     from rdmviz.record import Recorder
     from rdmviz.run import TrainingRun
@@ -30,6 +30,7 @@ __all__ = [
     "groups",
     "list_examples",
     "load_example",
+    "null_edge",
     "open_run",
 ]
 
@@ -43,6 +44,7 @@ _HOME = {
     "groups": "rdmviz.analysis",
     "list_examples": "rdmviz.examples",
     "load_example": "rdmviz.examples",
+    "null_edge": "rdmviz.analysis",
     "open_run": "rdmviz.sources",
 }
 

@@ -12,6 +12,7 @@ from rdmviz.compute.errors import (
     FlatWindowError,
     LossShapeError,
     NonFiniteLossError,
+    NullError,
     WindowError,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "MissingExtraError",
     "NoRowsYetError",
     "NonFiniteLossError",
+    "NullError",
     "OptionError",
     "ProbeError",
     "RunNotFoundError",

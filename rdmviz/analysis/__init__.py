@@ -4,6 +4,7 @@ from rdmviz.analysis.curves import analyze
 from rdmviz.analysis.following import follow
 from rdmviz.analysis.grouping import groups, ordering
 from rdmviz.analysis.modes import eigenmodes
+from rdmviz.analysis.nulls import null_edge
 from rdmviz.analysis.path import ModeFrame, ModePath
 
-__all__ = ["ModeFrame", "ModePath", "analyze", "eigenmodes", "follow", "groups", "ordering"]
+__all__ = ["ModeFrame", "ModePath", "analyze", "eigenmodes", "follow", "groups", "null_edge", "ordering"]
