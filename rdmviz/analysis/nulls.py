@@ -21,7 +21,7 @@ Null = Literal["marchenko-pastur", "shuffle", "shift", "ar1"]
 NULLS: tuple[str, ...] = get_args(Null)
 
 _ASSUMES = {
-    "marchenko-pastur": "noise is independent between rows and datapoints, and equally strong in all datapoints",
+    "marchenko-pastur": "noise is independent between rows and datapoints, equally strong in all datapoints",
     "shuffle": "noise is independent between rows and datapoints",
     "shift": "noise is independent between datapoints, and stationary over the window",
     "ar1": "noise is independent between datapoints, a Gaussian first-order autoregression in each",
@@ -57,8 +57,8 @@ def null_edge(
         - ``"shuffle"``: of its own strength in each datapoint, independent in time.
         - ``"shift"``: with an autocorrelation of its own in each datapoint, short beside the window; for
           ``detrend="constant"``.
-        - ``"ar1"``: the same as a Gaussian first-order autoregression, for any detrending. Successive training
-          steps are rarely independent, so this is the one to believe where the counts differ.
+        - ``"ar1"``: the same as a Gaussian first-order autoregression, for any detrending. Successive
+          training steps are rarely independent, so this is the one to believe where the counts differ.
     level
         Probability that noise alone stays below the edge with all of its modes.
     draws, seed

@@ -140,7 +140,7 @@ def marchenko_pastur_edge(
     n_samples, nu
         Datapoints, and effective rows of the window (`degrees_of_freedom`).
     level
-        Probability that noise alone stays below the edge altogether.
+        Probability that noise alone stays below the edge altogether, kept to within two points.
 
     Raises
     ------
@@ -152,9 +152,9 @@ def marchenko_pastur_edge(
     The variance of the noise is that which brings the bulk of the spectrum to where it is expected, first
     its middle half, then all but its upper tenth, and is found anew without the modes above the edge until
     their number settles; with k of them left out the bulk is that of ``(nu - k) x (n - k)`` entries. So
-    strong modes do not hide weak ones. No more than half of the eigenvalues are taken for modes. Assumes noise
-    that is independent in time and equally strong in all datapoints: datapoints noisier than others stand out
-    as modes (see :func:`surrogate_edge`).
+    strong modes do not hide weak ones. No more than half of the eigenvalues are taken for modes. Assumes
+    noise that is independent in time and equally strong in all datapoints: datapoints noisier than others
+    stand out as modes (see :func:`surrogate_edge`).
     """
     spectra = np.asarray(eigenvalues, dtype=np.float64)
     n, m = sorted((int(n_samples), int(nu)))
@@ -298,7 +298,7 @@ def _surrogate(x: Floats, detrend: str, how: str, generator: np.random.Generator
         products = np.einsum("ij,ij->j", x[1:], x[:-1])
         lag1 = np.divide(products, squares, out=np.zeros_like(squares), where=squares > 0)
         phi = np.interp(lag1, _lag1_of_ar1(len(x), detrend), _AR1)
-        y = generator.standard_normal(x.shape)
+        y = np.ascontiguousarray(generator.standard_normal(x.T.shape).T)
         y[1:] *= np.sqrt(1 - phi**2)
         for before, row in pairwise(y):
             row += phi * before
