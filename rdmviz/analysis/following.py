@@ -84,7 +84,7 @@ def follow(
     check_window(window, detrend, sys.maxsize)
     require_heat_capacity(shc)
     for name, seconds in (("poll", poll), ("timeout", 0.0 if timeout is None else timeout)):
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < np.inf:
             raise OptionError(f"{name}={seconds!r:.60}; expected seconds, 0 or more")
     return _follow(place, window, detrend, shc, poll, np.inf if timeout is None else float(timeout), until)
 

@@ -101,22 +101,22 @@ def null_edge(
         values = found.eigenvalues[: min(found.nu, run.n_samples)]
         if method == "marchenko-pastur":
             fitted = marchenko_pastur_edge(values, run.n_samples, found.nu, level=level)
-            edge, noise = float(fitted.edge), float(fitted.noise)
+            edge, noise, n_above = float(fitted.edge), float(fitted.noise), int(fitted.n_above)
             p_values = None
         else:
             drawn = surrogate_edge(
                 found.fluctuations, detrend, how=method, draws=draws, level=level, seed=seed
             )
-            edge, noise = drawn.edge, found.trace / run.n_samples
+            edge, noise, n_above = drawn.edge, found.trace / run.n_samples, drawn.n_above
             p_values = drawn.p_values
             attrs |= {"draws": int(draws), "seed": seed}
-    above = values > edge
+    above = np.arange(len(values)) < n_above
     variables = {
         "eigenvalue": ("mode", values, {"long_name": "Eigenvalue of the loss covariance", "units": "loss^2"}),
         "above": ("mode", above, {"long_name": "Above the edge of the noise"}),
         "edge": ((), edge, {"long_name": "Largest eigenvalue of noise", "units": "loss^2"}),
         "noise": ((), noise, {"long_name": "Variance of the noise of a datapoint", "units": "loss^2"}),
-        "n_above": ((), int(above.sum()), {"long_name": "Modes above the edge of the noise", "units": "1"}),
+        "n_above": ((), n_above, {"long_name": "Modes above the edge of the noise", "units": "1"}),
     }
     if p_values is not None:
         variables["p_value"] = (
