@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rdmviz.analysis import analyze, eigenmodes, groups, mode_tracks
+    from rdmviz.analysis import analyze, eigenmodes, follow, groups, mode_tracks, null_edge
     from rdmviz.examples import list_examples, load_example
     from rdmviz.record import Recorder
     from rdmviz.run import TrainingRun
@@ -26,10 +26,12 @@ __all__ = [
     "analyze",
     "eigenmodes",
     "explore",
+    "follow",
     "groups",
     "list_examples",
     "load_example",
     "mode_tracks",
+    "null_edge",
     "open_run",
 ]
 
@@ -39,10 +41,12 @@ _HOME = {
     "analyze": "rdmviz.analysis",
     "eigenmodes": "rdmviz.analysis",
     "explore": "rdmviz.widgets",
+    "follow": "rdmviz.analysis",
     "groups": "rdmviz.analysis",
     "list_examples": "rdmviz.examples",
     "load_example": "rdmviz.examples",
     "mode_tracks": "rdmviz.analysis",
+    "null_edge": "rdmviz.analysis",
     "open_run": "rdmviz.sources",
 }
 

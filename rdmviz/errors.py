@@ -12,6 +12,7 @@ from rdmviz.compute.errors import (
     FlatWindowError,
     LossShapeError,
     NonFiniteLossError,
+    NullError,
     WindowError,
 )
 
@@ -24,7 +25,9 @@ __all__ = [
     "LossShapeError",
     "MetricError",
     "MissingExtraError",
+    "NoRowsYetError",
     "NonFiniteLossError",
+    "NullError",
     "OptionError",
     "ProbeError",
     "RunNotFoundError",
@@ -89,6 +92,10 @@ class SchemaVersionError(ValueError):
 
 class TruncatedStoreError(ValueError):
     """The store is damaged: parts that it promises are missing."""
+
+
+class NoRowsYetError(TruncatedStoreError):
+    """The store is whole and holds no committed row: its recording has just begun."""
 
 
 class MissingExtraError(ImportError):

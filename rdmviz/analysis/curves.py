@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +101,7 @@ def analyze(
     """
     require_run(run, "analyze")
     window = check_window(window, detrend, run.n_steps)
-    if shc not in observables.HEAT_CAPACITIES:
-        choices = ", ".join(map(repr, observables.HEAT_CAPACITIES))
-        raise OptionError(f"shc={shc!r} is unknown; choose one of {choices}")
+    require_heat_capacity(shc)
     if not _is_whole(stride) or stride < 1:
         raise OptionError(f"stride={stride!r}: expected a whole number of recorded rows, 1 or more")
     gram = gram_of(run, window)
@@ -146,15 +144,10 @@ def analyze(
         "mean_loss_autocorrelation": autocorrelation,
         "mean_loss_slope": np.abs(slope),
     }
-    meaning = {**_CURVES, "spectral_heat_capacity": _HEAT_CAPACITY[shc]}
-    variables = {
-        name: xr.Variable(
-            "step",
-            values[kept] if isinstance(values, np.ndarray) else values,
-            {"long_name": meaning[name][0], "units": meaning[name][1]},
-        )
-        for name, values in curves.items()
-    }
+    variables = labelled(
+        {name: values[kept] if isinstance(values, np.ndarray) else values for name, values in curves.items()},
+        shc,
+    )
     attrs: dict[str, Any] = {
         "run": run.name,
         "window": window,
@@ -169,6 +162,22 @@ def analyze(
     return xr.Dataset(variables, coords={"step": ("step", steps[kept])}, attrs=attrs)
 
 
+def require_heat_capacity(shc: str) -> None:
+    """Raise :class:`OptionError` unless `shc` is one of the heat capacities."""
+    if shc not in observables.HEAT_CAPACITIES:
+        choices = ", ".join(map(repr, observables.HEAT_CAPACITIES))
+        raise OptionError(f"shc={shc!r} is unknown; choose one of {choices}")
+
+
+def labelled(curves: Mapping[str, Any], shc: str) -> dict[str, xr.Variable]:
+    """Curves on ``step`` with their meaning and units."""
+    meaning = {**_CURVES, "spectral_heat_capacity": _HEAT_CAPACITY[shc]}
+    return {
+        name: xr.Variable("step", values, {"long_name": meaning[name][0], "units": meaning[name][1]})
+        for name, values in curves.items()
+    }
+
+
 def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
@@ -181,12 +190,7 @@ def _heat_capacity(gram: BandedGram, traces: WindowTraces, shc: str) -> Floats:
         else:
             (total,) = of_row_sums(gram, window, lambda s, _: detrended_variance(s, window, traces.detrend))
         return np.where(trace == 0, 0.0, total)
-    relative = observables.heat_capacity_variance(np.ones(gram.n_rows), traces.purity, gram.n_samples)
-    with np.errstate(over="ignore"):
-        capacity = np.where(trace == 0, 0.0, relative * trace * trace)
-    # Beyond float64 above, and below where digits are lost.
-    known = (capacity < np.inf) & ((capacity >= np.finfo(np.float64).tiny) | (relative == 0) | (trace == 0))
-    return np.where(known, capacity, np.nan)
+    return observables.heat_capacity_of_purity(trace, traces.purity, gram.n_samples)
 
 
 def _autocorrelation(mean: Floats, window: int) -> Floats:

@@ -25,3 +25,7 @@ class NonFiniteLossError(ComputeError):
 
 class LossShapeError(ComputeError):
     """The losses are not a numeric ``rows x datapoints`` array with at least two datapoints."""
+
+
+class NullError(ComputeError):
+    """An option of a null has no meaning, or there is too little to tell noise from modes."""

@@ -17,7 +17,7 @@ from zarr.storage import FsspecStore, LocalStore, ZipStore
 
 from rdmviz.errors import MissingExtraError, OptionError, RunNotFoundError
 
-__all__ = ["at", "fetch", "is_zip", "missing", "openable", "reading"]
+__all__ = ["at", "fetch", "grows", "is_zip", "missing", "openable", "reading"]
 
 _MOST_NAMES = 8
 
@@ -53,6 +53,15 @@ def at(path: str | PathLike[str]) -> Path | str:
 def is_zip(place: Path | str) -> bool:
     """Return whether a local path names a zip store."""
     return isinstance(place, Path) and place.suffix.lower() == ".zip"
+
+
+def grows(place: Path | str) -> bool:
+    """Return whether a place can be a store that rows are committed to, which no single file is."""
+    if isinstance(place, Path) and place.is_dir():
+        return True
+    name = place.name if isinstance(place, Path) else place
+    single = name.lower().endswith((".zip", ".npz", ".npy", ".csv", ".parquet"))
+    return not (single or (isinstance(place, Path) and place.is_file()))
 
 
 def openable(place: Path | str, *, read_only: bool) -> Store:

@@ -13,7 +13,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 from zarr.abc.store import Store
 
-from rdmviz.errors import RunNotFoundError, SchemaVersionError, TruncatedStoreError
+from rdmviz.errors import NoRowsYetError, RunNotFoundError, SchemaVersionError, TruncatedStoreError
 from rdmviz.store.chunks import lost_chunk
 from rdmviz.store.layout import CODECS, KEY, SCHEMA, decode_text, is_array_name
 
@@ -31,6 +31,8 @@ class RunStore:
         Opened for reading.
     where : str
         What to call the store in messages.
+    earlier : RunStore, optional
+        The same store as it was opened before: what was read of it then is not read again.
 
     Raises
     ------
@@ -38,11 +40,14 @@ class RunStore:
         There is no Zarr v3 group, or rdmviz did not write it.
     SchemaVersionError
         A newer rdmviz wrote it.
+    NoRowsYetError
+        No row is committed.
     TruncatedStoreError
-        Arrays that it promises are missing, too short or unreadable, or no row is committed.
+        Arrays that it promises are missing, too short or unreadable, or rows that were there are not.
     """
 
-    def __init__(self, store: Store, where: str) -> None:
+    def __init__(self, store: Store, where: str, earlier: RunStore | None = None) -> None:
+        self._store = store
         self._where = where
         self._lock = threading.Lock()
         self._chunks: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -56,8 +61,13 @@ class RunStore:
             probe, metrics = head["probe"], head["metrics"]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._truncated(f"its header lacks or garbles {error}") from error
-        if self._rows == 0:
+        if earlier is not None and self._rows < earlier._rows:
             raise TruncatedStoreError(
+                f"{where} held {earlier._rows} committed rows and holds {self._rows} now: it was replaced. "
+                "Open the new run"
+            )
+        if self._rows == 0:
+            raise NoRowsYetError(
                 f"{where} holds no committed row yet: its recording has just begun, or nothing was recorded. "
                 "Wait for the first rows, or call recorder.flush() where it is recorded"
             )
@@ -71,14 +81,33 @@ class RunStore:
         self._height = self._loss.chunks[0]
         if self._loss.chunks[1] < self._loss.shape[1]:
             raise self._truncated(f"loss has chunks of {self._loss.chunks}, not of whole rows")
-        self.steps = self._column(group, "step", self._rows)
+        known = earlier.steps if earlier is not None else np.empty(0, dtype=np.int64)
+        self.steps: np.ndarray = self._column(group, "step", self._rows, known)
         if self.steps.dtype != np.int64 or (self.steps[1:] <= self.steps[:-1]).any():
             raise self._truncated("its steps are not increasing integers")
         self.metrics = {
             str(entry["name"]): self._column(group, f"metrics/{entry['array']}", self._rows)
             for entry in self._entries(metrics)
         }
-        self.probe = {str(entry["name"]): self._probe_column(group, entry) for entry in self._entries(probe)}
+        if earlier is None:
+            listed = self._entries(probe)
+            self.probe = {str(entry["name"]): self._probe_column(group, entry) for entry in listed}
+        else:
+            self.probe = earlier.probe
+
+    def committed(self) -> int:
+        """Return how many rows are committed by now, from the header alone."""
+        return int(self._head(self._open(self._store)).get("rows", 0))
+
+    def grown(self) -> RunStore:
+        """Return the store with the rows committed since; what was read of probe and steps is kept.
+
+        Raises
+        ------
+        RunNotFoundError, TruncatedStoreError
+            The run is gone, or rows that were there are not.
+        """
+        return RunStore(self._store, self._where, self)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -164,11 +193,16 @@ class RunStore:
             raise self._truncated(f"array {path!r} is coded by {named}, which no rdmviz writes")
         return member
 
-    def _column(self, group: zarr.Group, path: str, length: int | None) -> np.ndarray:
+    def _column(
+        self, group: zarr.Group, path: str, length: int | None, known: np.ndarray | None = None
+    ) -> np.ndarray:
         array = self._array(group, path)
         if array.ndim != 1 or (length is not None and array.shape[0] < length):
             raise self._truncated(f"array {path!r} has shape {array.shape}; expected {length} values")
-        column = self._read(array, path, 0, array.shape[0] if length is None else length)
+        begin = 0 if known is None else len(known)
+        column = self._read(array, path, begin, array.shape[0] if length is None else length)
+        if known is not None:
+            column = np.concatenate([known, column])
         column.flags.writeable = False
         return column
 

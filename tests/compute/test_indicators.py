@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from rdmviz.compute.errors import LossShapeError, WindowError
-from rdmviz.compute.warning.indicators import rolling_autocorrelation, rolling_slope, rolling_variance
+from rdmviz.compute.warning.indicators import (
+    of_one_window,
+    rolling_autocorrelation,
+    rolling_slope,
+    rolling_variance,
+)
 
 RNG = np.random.default_rng(9)
 SERIES = np.cumsum(RNG.normal(size=300)) + 100
@@ -67,3 +72,15 @@ def test_bad_input():
         rolling_autocorrelation(SERIES, 6, lag=0)
     with pytest.raises(LossShapeError, match="one per row"):
         rolling_slope(SERIES, 5, np.arange(7))
+
+
+@pytest.mark.parametrize("size", [2, 3, 30])
+def test_one_window_is_the_rolling_ones_last(size):
+    times = np.cumsum(RNG.integers(1, 5, size=size)).astype(float)
+    for series in (RNG.normal(size=size) + 1e5, np.full(size, 3.7), 2 * times):
+        variance, correlation, slope = of_one_window(series, times)
+        assert variance == pytest.approx(rolling_variance(series, size)[-1], rel=1e-9)
+        assert slope == pytest.approx(rolling_slope(series, size, times)[-1], rel=1e-9)
+        known = rolling_autocorrelation(series, size)[-1] if size > 2 else np.nan
+        assert correlation == pytest.approx(known, rel=1e-9, nan_ok=True)
+    assert np.isnan(of_one_window(times, np.ones(size))[2])

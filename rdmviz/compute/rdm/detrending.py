@@ -74,6 +74,24 @@ def basis(window: int, detrend: str) -> NDArray[np.float64]:
     return q
 
 
+@lru_cache(maxsize=256)
+def _to_basis(window: int, detrend: str) -> NDArray[np.float64]:
+    """Matrix that takes Legendre polynomials on [-1, 1] to :func:`basis`."""
+    columns = np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, window), max(degree(detrend), 0))
+    size = degree(detrend) + 1
+    return np.asarray(np.linalg.inv(basis(window, detrend).T @ columns[:, :size]))
+
+
+def extrapolated(window: int, detrend: str, rows_ahead: int) -> NDArray[np.float64]:
+    """Values of the polynomials of :func:`basis` at a row beyond the window, ``(degree + 1,)``.
+
+    `rows_ahead` is counted from the window's last row.
+    """
+    place = np.array([1.0 + 2.0 * rows_ahead / (window - 1)])
+    columns = np.polynomial.legendre.legvander(place, max(degree(detrend), 0))[0]
+    return np.asarray(columns[: degree(detrend) + 1] @ _to_basis(window, detrend))
+
+
 def detrended(rows: NDArray[np.float64], detrend: str) -> NDArray[np.float64]:
     """Rows minus their polynomial trend, ``X = (I - Q Q^T) rows``, shape ``(window, n)``.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 HeatCapacity = Literal["variance", "capacity", "total"]
@@ -47,6 +47,19 @@ def heat_capacity_variance(trace: Floats, square: Floats, n_samples: int) -> Flo
     Equal to ``(Tr C)²/n (1/PR - 1/n)``.
     """
     return np.asarray(np.maximum(square / n_samples - (trace / n_samples) ** 2, 0.0))
+
+
+def heat_capacity_of_purity(trace: ArrayLike, purity: ArrayLike, n_samples: int) -> Floats:
+    """:func:`heat_capacity_variance` from ``Tr C`` and ``Tr C² / (Tr C)²``; NaN where it leaves float64.
+
+    That is for losses beyond 1e77, or below 1e-77, where digits would be lost; 0 where nothing moves.
+    """
+    trace, purity = np.asarray(trace), np.asarray(purity)
+    relative = heat_capacity_variance(np.ones(purity.shape), purity, n_samples)
+    with np.errstate(over="ignore", under="ignore"):
+        capacity = np.where(trace == 0, 0.0, relative * trace * trace)
+    known = (capacity < np.inf) & ((capacity >= np.finfo(np.float64).tiny) | (relative == 0) | (trace == 0))
+    return np.where(known, capacity, np.nan)
 
 
 def heat_capacity_capacity(eigenvalues: Floats) -> Floats:

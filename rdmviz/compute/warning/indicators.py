@@ -58,6 +58,25 @@ def rolling_slope(series: ArrayLike, window: int, times: ArrayLike | None = None
     )
 
 
+def of_one_window(series: Floats, times: Floats) -> tuple[float, float, float]:
+    """Variance (ddof 1), lag-1 autocorrelation and slope of one window, ``(w,)`` finite values at `times`.
+
+    As the rolling ones, for one window at a time. NaN where a correlation or slope has no meaning.
+    """
+    x, t = _centred(series), _centred(times)
+    early, late = _centred(series[:-1]), _centred(series[1:])
+    scale = np.sqrt(early @ early) * np.sqrt(late @ late)
+    spread = t @ t
+    correlation = min(max(early @ late / scale, -1.0), 1.0) if scale > 0 and len(x) > 2 else np.nan
+    slope = t @ x / spread if spread > 0 else np.nan
+    return float(x @ x) / (len(x) - 1), float(correlation), float(slope)
+
+
+def _centred(values: Floats) -> Floats:
+    relative = values - values[0]  # constant values come out exactly 0
+    return np.asarray(relative - relative.mean())
+
+
 def _series(series: ArrayLike, window: int, shortest: int) -> Floats:
     x = np.asarray(series, dtype=np.float64)
     if x.ndim != 1:
