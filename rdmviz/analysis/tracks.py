@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from rdmviz.analysis.gram_cache import gram_of
 from rdmviz.analysis.of_a_run import require_run
-from rdmviz.analysis.one_thread import one_blas_thread
+from rdmviz.analysis.one_thread import cores, one_blas_thread
 from rdmviz.compute.rdm import mode_tracks as tracking
 from rdmviz.compute.rdm.continuation import DEGENERATE, KEPT, SPARE
 from rdmviz.compute.rdm.detrending import Detrend, check_window
@@ -74,8 +73,8 @@ def mode_tracks(
     require_run(run, "mode_tracks")
     window = check_window(window, detrend, run.n_steps)
     gram = gram_of(run, window)
-    traces = window_traces(gram, window, detrend, run.rows)
-    with one_blas_thread(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
+        traces = window_traces(gram, window, detrend, run.rows, workers=cores())
         found = tracking.mode_tracks(gram, traces, run.rows, modes, pool.map)
     steps = np.asarray(run.steps)
     leading = found.eigenvalues[:, : found.identity.shape[1]]

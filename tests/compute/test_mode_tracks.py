@@ -164,7 +164,7 @@ def test_spectra_come_along(window, n, detrend):
     losses[:30] += 1e7 * np.arange(30)[:, None]  # the Gram loses its digits
     rows, gram = reader(losses), banded_gram(losses, window + 1)
     traces = window_traces(gram, window, detrend, rows)
-    assert traces.from_rows.any() == (detrend in ("linear", "quadratic"))
+    assert traces.from_rows.any() or detrend in ("none", "constant")
     found = mode_tracks(gram, traces, rows, 3)
     expected = window_spectra(gram, traces, np.arange(80), rows)
     np.testing.assert_allclose(
