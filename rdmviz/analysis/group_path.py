@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from rdmviz.analysis.density import density_cluster, require_hdbscan
 from rdmviz.analysis.one_thread import one_blas_thread
+from rdmviz.analysis.window_of import modes_of
 from rdmviz.compute.errors import ComputeError, FlatWindowError, NonFiniteLossError
 from rdmviz.compute.rdm.clusters import cluster, embedding
-from rdmviz.compute.rdm.modes import WindowModes, window_modes
+from rdmviz.compute.rdm.modes import WindowModes
 from rdmviz.compute.rdm.scales import Spread, choose_scale, require_scale, scaled, spread_of
 from rdmviz.compute.rdm.tracking import KeyframeChain, matching_labels, relabelled
 from rdmviz.errors import OptionError
@@ -148,7 +149,7 @@ class GroupPath:
     def _solve(self, index: int) -> _Window:
         run = self._run()
         assert run is not None  # whoever asks holds the run
-        found = window_modes(run.rows, index, self._window, self._detrend, self._modes, run.n_steps)
+        found = modes_of(run, index, self._window, self._detrend, self._modes)
         return _Window(found, self._cluster)
 
     def _window_or_none(self, index: int) -> _Window | None:

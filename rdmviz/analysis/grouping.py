@@ -15,8 +15,6 @@ from rdmviz.analysis.path import ModeFrame
 from rdmviz.compute.rdm.clusters import separation, seriation
 from rdmviz.compute.rdm.detrending import Detrend
 from rdmviz.compute.rdm.enrichment import Findings, enrichment
-from rdmviz.compute.rdm.modes import fitted_displacement
-from rdmviz.compute.rdm.rows import read_window
 from rdmviz.compute.rdm.scales import Scale
 
 if TYPE_CHECKING:
@@ -100,7 +98,7 @@ def groups(
     findings = enrichment(
         grouping.labels, {str(name): column.values for name, column in run.probe.data_vars.items()}
     )
-    found = _facts(grouping, read_window(run.rows, index, window))
+    found = _facts(grouping, run.rows(index, index + 1)[0].astype(np.float64))
     found.update(_tests(findings))
     dataset = xr.Dataset(
         found,
@@ -137,6 +135,7 @@ def _labels_of(grouping: Grouping) -> NDArray[np.int64]:
 
 
 def _facts(grouping: Grouping, losses: NDArray[np.float64]) -> dict[str, Any]:
+    """Variables on groups and datapoints; `losses` are those at the step."""
     labels, share = grouping.labels, grouping.mass
     belongs = labels == _labels_of(grouping)[:, None]
     size = belongs.sum(axis=1)
@@ -145,7 +144,7 @@ def _facts(grouping: Grouping, losses: NDArray[np.float64]) -> dict[str, Any]:
     strongest = np.full((len(size), min(_STRONGEST, int(size.max()))), -1)
     for place, mine in enumerate(ranked):
         strongest[place, : len(mine)] = mine[: strongest.shape[1]]
-    moved = fitted_displacement(losses)
+    moved = grouping.found.displacement
     falling, rising = (belongs @ way.astype(float) / size for way in (moved < 0, moved > 0))
     direction = np.select(
         [falling >= _MOST, rising >= _MOST, falling + rising == 0], ["falls", "rises", "still"], "mixed"
@@ -153,7 +152,7 @@ def _facts(grouping: Grouping, losses: NDArray[np.float64]) -> dict[str, Any]:
     on_groups = {
         "size": (size, "Datapoints in the group", "1"),
         "mass": (belongs @ share, "Share of the variance in the leading modes", "1"),
-        "mean_loss": (belongs @ losses[-1] / size, "Mean loss at the step", "loss"),
+        "mean_loss": (belongs @ losses / size, "Mean loss at the step", "loss"),
         "drift": (belongs @ moved / size, "Mean displacement across the window", "loss"),
         "falling": (falling, "Share of members whose losses fell across the window", "1"),
     }
@@ -206,4 +205,4 @@ def ordering(frame: ModeFrame, samples: ArrayLike, labels: ArrayLike) -> NDArray
     The same datapoints, reordered, ``(m,)``: by group, and within one by similarity of their fluctuations.
     """
     chosen = np.asarray(samples, dtype=np.int64)
-    return chosen[seriation(frame.fluctuations[:, chosen], np.asarray(labels)[chosen])]
+    return chosen[seriation(frame.fluctuations(chosen), np.asarray(labels)[chosen])]

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from rdmviz.analysis.of_a_run import require_run, row_of_full_window
+from rdmviz.analysis.window_of import modes_of
 from rdmviz.compute.rdm.detrending import Detrend
-from rdmviz.compute.rdm.modes import window_modes
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
@@ -53,7 +53,7 @@ def eigenmodes(
     """
     require_run(run, "eigenmodes")
     index = row_of_full_window(run, step, window, detrend)
-    found = window_modes(run.rows, index, window, detrend, modes, run.n_steps)
+    found = modes_of(run, index, window, detrend, modes)
     kept = len(found.vectors)
     return xr.Dataset(
         {

@@ -9,8 +9,8 @@ import xarray as xr
 
 from rdmviz.analysis.of_a_run import require_run, row_of_full_window
 from rdmviz.analysis.one_thread import one_blas_thread
+from rdmviz.analysis.window_of import modes_of
 from rdmviz.compute.rdm.detrending import Detrend
-from rdmviz.compute.rdm.modes import window_modes
 from rdmviz.compute.rdm.nulls import marchenko_pastur_edge, surrogate_edge
 from rdmviz.errors import OptionError
 
@@ -97,7 +97,7 @@ def null_edge(
         "assumes": _ASSUMES[method],
     }
     with one_blas_thread():
-        found = window_modes(run.rows, index, window, detrend, 1, run.n_steps)
+        found = modes_of(run, index, window, detrend, 1)
         values = found.eigenvalues[: min(found.nu, run.n_samples)]
         if method == "marchenko-pastur":
             fitted = marchenko_pastur_edge(values, run.n_samples, found.nu, level=level)
@@ -105,7 +105,7 @@ def null_edge(
             p_values = None
         else:
             drawn = surrogate_edge(
-                found.fluctuations, detrend, how=method, draws=draws, level=level, seed=seed
+                found.fluctuations(), detrend, how=method, draws=draws, level=level, seed=seed
             )
             edge, noise, n_above = drawn.edge, found.trace / run.n_samples, drawn.n_above
             p_values = drawn.p_values

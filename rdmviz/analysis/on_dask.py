@@ -7,6 +7,7 @@ travel. Nothing is scheduled here.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import add
@@ -16,7 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.analysis.one_thread import one_blas_thread
+from rdmviz.compute.rdm.detrending import degrees_of_freedom
 from rdmviz.compute.rdm.gram import BandedGram, assembled
+from rdmviz.compute.rdm.modes import WindowModes, check_ends, check_moving, leading_courses, oriented
+from rdmviz.compute.rdm.one_window import OneWindow, WindowSums
+from rdmviz.compute.rdm.rows import fluctuations_of, read_window
 from rdmviz.compute.rdm.tiles import GramTile, gram_tile, tile_rows
 from rdmviz.errors import ChunkError
 
@@ -57,7 +62,8 @@ def gram_on_dask(losses: Any, max_window: int) -> BandedGram:
     size = losses.dtype.itemsize
     columns = list(_columns(losses.chunks[1], _TILE_BYTES // (size * n_rows), _TILE_BYTES // (2 * w * size)))
     widest = max(right - left for left, right in columns)
-    segments = max(1, _TILE_BYTES // (size * w * widest) - 1)
+    whole = size * n_rows * widest <= _TILE_BYTES
+    segments = n_segments if whole else max(1, _TILE_BYTES // (size * w * widest) - 1)
     sums, tiles = [], []
     for first in range(0, n_segments, segments):
         last = min(first + segments, n_segments)
@@ -72,6 +78,56 @@ def gram_on_dask(losses: Any, max_window: int) -> BandedGram:
     return assembled(found, w)
 
 
+def modes_on_dask(losses: Any, end: int, window: int, detrend: str, modes: int) -> WindowModes:
+    """Modes of one window of a dask array ``(T, n)`` with ``n >= window``, reduced where the losses are.
+
+    The window itself, ``window n`` losses, is kept in the memory of the cluster (or of this process, where
+    dask computes here) as long as the modes are.
+
+    Raises
+    ------
+    ChunkError, FlatWindowError, NonFiniteLossError, WindowError
+        As :func:`gram_on_dask` and :func:`rdmviz.compute.rdm.modes.window_modes` do.
+    """
+    first, stop = check_ends(end, window, losses.shape[0])
+    held = losses[first:stop].rechunk({0: window})
+    with contextlib.suppress(Exception):  # it comes again below, where it can be told which part it is of
+        held = held.persist()
+    size = losses.dtype.itemsize * window
+    columns = list(_columns(held.chunks[1], _TILE_BYTES // size, _TILE_BYTES // size))
+    parts = [_tile(held, (0, window), each, _part_sums, "window", detrend, offset=first) for each in columns]
+    with one_blas_thread():
+        (sums,) = _computed([_tree_sum([part.task for part in parts])], parts)
+        if not np.isfinite(sums.size):
+            read_window(lambda start, stop: held[start - first : stop - first].compute(), end, window)
+        check_moving(sums, end, window, detrend)
+        values, left = leading_courses(sums, modes, losses.shape[1])
+        parts = [
+            _tile(held, (0, window), samples, _part_along, "modes", detrend, left, offset=first)
+            for samples in columns
+        ]
+        found = _computed([part.task for part in parts], parts)
+
+    def fluctuations(samples: Any = slice(None)) -> NDArray[np.float64]:
+        return fluctuations_of(held[:, samples].compute(), detrend)
+
+    vectors, displacement = (np.concatenate([part[i] for part in found], axis=-1) for i in (0, 1))
+    nu = degrees_of_freedom(window, detrend)
+    return oriented(values / nu, vectors, left, displacement, nu, fluctuations)
+
+
+def _part_sums(losses: NDArray[Any], detrend: str) -> WindowSums:
+    with one_blas_thread():
+        return OneWindow(losses, detrend).sums(part=True)
+
+
+def _part_along(
+    losses: NDArray[Any], detrend: str, left: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    with one_blas_thread():
+        return OneWindow(losses, detrend).along(left)
+
+
 def _gram_tile(block: NDArray[Any], first: int, last: int, w: int, n_rows: int) -> GramTile:
     with one_blas_thread():
         return gram_tile(block, first, last, w, n_rows)
@@ -84,8 +140,12 @@ def _tile(
     function: Callable[..., Any],
     purpose: str,
     *arguments: Any,
+    offset: int = 0,
 ) -> _Tile:
-    """Make a task that gets one block of the losses as an array, named by what it is about."""
+    """Make a task that gets one block of the losses as an array, named by what it is about.
+
+    `losses` begin at row `offset` of the run.
+    """
     import dask
     from dask.base import tokenize
 
@@ -93,6 +153,7 @@ def _tile(
     if block.npartitions > 1:
         block = block.rechunk(block.shape)
     token = tokenize(losses, rows, samples, purpose, *arguments)
+    rows = rows[0] + offset, rows[1] + offset
     name = f"rdmviz-{purpose}-rows-{rows[0]}-to-{rows[1] - 1}-datapoints-{samples[0]}-to-{samples[1] - 1}"
     task = dask.delayed(function, pure=True)(
         block.to_delayed().item(), *arguments, dask_key_name=f"{name}-{token[:12]}"
@@ -125,8 +186,10 @@ def _computed(tasks: list[Any], tiles: list[_Tile]) -> list[Any]:
         return list(dask.compute(*tasks))
     except Exception as error:
         if type(error).__name__ == "KilledWorker":  # of distributed, which need not be installed
+            key = getattr(error, "task", None)
+            named = [str(tile) for tile in tiles if key in tile.task.__dask_graph__()] or [f"task {key!r}"]
             raise ChunkError(
-                f"workers died time and again over one task, most likely for lack of memory ({error}); "
+                f"workers died time and again over {named[0]} of the losses, most likely for lack of memory; "
                 "give them more, or make smaller chunks of datapoints with losses.rechunk"
             ) from error
         for tile in tiles:

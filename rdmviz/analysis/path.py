@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from rdmviz.analysis.gram_cache import gram_of
 from rdmviz.analysis.group_path import MODES, groups_along
 from rdmviz.analysis.of_a_run import require_run
 from rdmviz.analysis.one_thread import cores, one_blas_thread
+from rdmviz.analysis.window_of import modes_of
 from rdmviz.compute.rdm.continuation import SPARE
 from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.followed import FollowedSigns
-from rdmviz.compute.rdm.modes import WindowModes, check_modes, window_modes
+from rdmviz.compute.rdm.modes import WindowModes, check_modes
 from rdmviz.compute.rdm.signs import SignChain
 from rdmviz.compute.rdm.windows import window_traces
 
@@ -45,7 +47,8 @@ class ModeFrame:
     trace
         Total variance, loss².
     fluctuations
-        Detrended rows X ``(window, n)``, loss; the covariance is ``X^T X / nu``.
+        ``fluctuations(samples)`` gives the detrended rows X of some datapoints, ``(window, m)``, loss; the
+        covariance is ``X^T X / nu``. All of them without an argument.
     nu
         Degrees of freedom, ``window - degree - 1``.
     """
@@ -56,7 +59,7 @@ class ModeFrame:
     vectors: Floats
     drift: Floats
     trace: float
-    fluctuations: Floats
+    fluctuations: Callable[..., Floats]
     nu: int
 
     @property
@@ -67,7 +70,7 @@ class ModeFrame:
 
     def covariance(self, samples: NDArray[np.intp]) -> Floats:
         """2RDM of some of the datapoints, ``(m, m)``, loss²."""
-        rows = self.fluctuations[:, samples]
+        rows = self.fluctuations(samples)
         return np.asarray(rows.T @ rows / self.nu)
 
 
@@ -148,7 +151,7 @@ class ModePath:
 
     def _solve(self, index: int, spare: int = 0) -> WindowModes:
         run = self.run
-        return window_modes(run.rows, int(index), self.window, self.detrend, self.modes + spare, run.n_steps)
+        return modes_of(run, int(index), self.window, self.detrend, self.modes + spare)
 
     def _sign_chain(self) -> SignChain | FollowedSigns:
         if self._chain is None:

@@ -78,8 +78,8 @@ def test_labels_stay_while_groups_do():
 
 def test_a_second_look_solves_one_window(monkeypatch):
     run, solved = _run(), []
-    solve = group_path.window_modes
-    monkeypatch.setattr(group_path, "window_modes", lambda *a, **k: solved.append(a[1]) or solve(*a, **k))
+    solve = group_path.modes_of
+    monkeypatch.setattr(group_path, "modes_of", lambda *a, **k: solved.append(a[1]) or solve(*a, **k))
     groups(run, 1000, window=W)
     assert len(solved) == 1 + len(range(W - 1, 101, W // 4))
     solved.clear()

@@ -40,7 +40,7 @@ def test_frames_are_the_eigenproblem_of_their_window(detrend):
     path = ModePath(_run(), window=40, detrend=detrend, modes=3)
     frame = path.at(120)
     assert (frame.index, frame.step, path.first) == (120, 1200, 39)
-    covariance = frame.fluctuations.T @ frame.fluctuations / frame.nu
+    covariance = frame.fluctuations().T @ frame.fluctuations() / frame.nu
     np.testing.assert_allclose(
         covariance @ frame.vectors.T, frame.vectors.T * frame.eigenvalues[:3], atol=1e-10 * frame.trace
     )

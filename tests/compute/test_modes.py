@@ -20,7 +20,7 @@ def test_modes_solve_the_eigenproblem_of_the_covariance(detrend, n):
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(5), atol=1e-10)
     residual = covariance @ found.vectors.T - found.vectors.T * found.eigenvalues[:5]
     assert np.abs(residual).max() < 1e-10 * expected[0]
-    np.testing.assert_allclose(found.fluctuations, x, atol=1e-10)
+    np.testing.assert_allclose(found.fluctuations(), x, atol=1e-10)
     assert found.trace == pytest.approx(np.trace(covariance), rel=1e-10)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from numbers import Integral
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.compute.rdm.detrending import check_window, degrees_of_freedom
-from rdmviz.compute.rdm.rows import Rows, fluctuations_of, read_window
+from rdmviz.compute.rdm.one_window import OneWindow, WindowSums, fitted_displacement
+from rdmviz.compute.rdm.rows import Rows, read_window
 from rdmviz.compute.rdm.windows import FLAT
 
 Floats = NDArray[np.float64]
@@ -29,21 +31,26 @@ class WindowModes:
         Oriented so that the side with more mass is positive.
     left
         Unit time courses of the modes over the window, ``u_k = X v_k / |X v_k|``, ``(k, window)``.
-    drift
-        Displacement of the losses along each vector from the window's first row to its last, as the straight
-        line fitted to the window has it, loss; negative where the losses of the positive side fall.
-    fluctuations
-        Detrended rows X, ``(window, n)``, loss; ``C = X^T X / nu``.
+    displacement
+        Last minus first row of the straight line fitted to the window, ``(n,)``, loss.
     nu
         Divisor, ``window - degree - 1``.
+    fluctuations
+        ``fluctuations(samples)`` gives the detrended rows X of some datapoints, ``(window, m)``, loss;
+        ``C = X^T X / nu``. All of them without an argument.
     """
 
     eigenvalues: Floats
     vectors: Floats
     left: Floats
-    drift: Floats
-    fluctuations: Floats
+    displacement: Floats
     nu: int
+    fluctuations: Callable[..., Floats] = field(repr=False)
+
+    @property
+    def drift(self) -> Floats:
+        """Displacement along each vector, ``(k,)``, loss; negative where the positive side falls."""
+        return np.asarray(self.vectors @ self.displacement)
 
     @property
     def trace(self) -> float:
@@ -74,22 +81,39 @@ def window_modes(rows: Rows, end: int, window: int, detrend: str, modes: int, n_
     WindowError, DetrendError
         If the window does not fit the rows or the detrending, or `modes` is not a whole number of 1 or more.
     """
-    window = check_window(window, detrend, n_rows)
+    window, modes = check_window(window, detrend, n_rows), check_modes(modes)
+    check_ends(end, window, n_rows)
+    held = OneWindow(read_window(rows, end, window), detrend)
+    sums = held.sums()
+    check_moving(sums, end, window, detrend)
+    nu = degrees_of_freedom(window, detrend)
+    if held.narrow:
+        values, vectors = _leading(sums.kernel, modes, window)
+        left = vectors @ held.fluctuations().T
+        left /= np.linalg.norm(left, axis=1, keepdims=True)
+        return oriented(values / nu, vectors, left, fitted_displacement(held.losses), nu, held.fluctuations)
+    values, left = leading_courses(sums, modes, held.losses.shape[1])
+    along, displacement = held.along(left)
+    return oriented(values / nu, along, left, displacement, nu, held.fluctuations)
+
+
+def check_ends(end: int, window: int, n_rows: int) -> tuple[int, int]:
+    """Return first and one-past-last row of the window that ends at row `end`, or raise `WindowError`."""
     if not window - 1 <= end < n_rows:
         raise WindowError(
             f"no full window of {window} rows ends at row {end}; the first ends at row {window - 1}, "
             f"the last at row {n_rows - 1}"
         )
-    modes = check_modes(modes)
-    losses = read_window(rows, end, window)
-    x = fluctuations_of(losses, detrend)
-    nu = degrees_of_freedom(window, detrend)
-    floor = FLAT**2 * float(np.vdot(losses, losses))
-    moved = float(np.vdot(x, x))
+    return end - window + 1, end + 1
+
+
+def check_moving(sums: WindowSums, end: int, window: int, detrend: str) -> None:
+    """Raise :class:`FlatWindowError` or :class:`NonFiniteLossError` where a window has no modes to show."""
+    moved, floor = float(np.trace(sums.kernel)), FLAT**2 * sums.size
     if not np.isfinite(floor + moved):
         raise NonFiniteLossError(
             f"the window of {window} rows that ends at row {end} holds losses up to "
-            f"{np.abs(losses).max():.3g}, whose squares are too large for float64; record the losses "
+            f"{sums.largest:.3g}, whose squares are too large for float64; record the losses "
             "in other units"
         )
     if moved <= floor:
@@ -97,19 +121,35 @@ def window_modes(rows: Rows, end: int, window: int, detrend: str, modes: int, n_
             f"nothing moves in the window of {window} rows that ends at row {end} once the {detrend} part is "
             "removed; it has no modes"
         )
-    n = x.shape[1]
-    small = x @ x.T if window <= n else x.T @ x
-    values, basis = np.linalg.eigh(small)
-    values = np.maximum(values[::-1], 0.0)
-    real = values > max(window, n) * np.finfo(np.float64).eps * values[0]
-    count = min(modes, int(real.sum()))
-    leading = basis[:, ::-1][:, :count].T
-    other = leading @ (x if window <= n else x.T)
-    other /= np.linalg.norm(other, axis=1, keepdims=True)
-    left, vectors = (leading, other) if window <= n else (other, leading)
+
+
+def leading_courses(sums: WindowSums, modes: int, n_samples: int) -> tuple[Floats, Floats]:
+    """Eigenvalues of the kernel ``(window,)``, descending, and the leading unit time courses ``(k, window)``.
+
+    Modes that are zero within rounding are left out.
+    """
+    return _leading(sums.kernel, modes, n_samples)
+
+
+def oriented(
+    values: Floats,
+    vectors: Floats,
+    left: Floats,
+    displacement: Floats,
+    nu: int,
+    fluctuations: Callable[..., Floats],
+) -> WindowModes:
+    """Modes of unit norm whose side with more mass is positive; `vectors` may be of any length."""
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     signs = orientation(vectors)[:, None]
-    left, vectors = left * signs, vectors * signs
-    return WindowModes(values / nu, vectors, left, vectors @ fitted_displacement(losses), x, nu)
+    return WindowModes(values, vectors * signs, left * signs, displacement, nu, fluctuations)
+
+
+def _leading(kernel: Floats, modes: int, other_side: int) -> tuple[Floats, Floats]:
+    values, basis = np.linalg.eigh(kernel)
+    values = np.maximum(values[::-1], 0.0)
+    real = values > max(len(kernel), other_side) * np.finfo(np.float64).eps * values[0]
+    return values, basis[:, ::-1][:, : min(modes, int(real.sum()))].T
 
 
 def check_modes(modes: int) -> int:
@@ -125,9 +165,3 @@ def orientation(vectors: Floats) -> Floats:
     balance = np.einsum("kn,kn->k", vectors, np.abs(vectors))
     largest = vectors[np.arange(len(vectors)), np.abs(vectors).argmax(axis=1)]
     return np.where(np.where(np.abs(balance) > 1e-9, balance, largest) < 0, -1.0, 1.0)
-
-
-def fitted_displacement(losses: Floats) -> Floats:
-    """Last minus first row of the straight line fitted to a window, ``(n,)``."""
-    t = np.arange(len(losses)) - (len(losses) - 1) / 2
-    return np.asarray((t / (t @ t)) @ (losses - losses[len(losses) // 2]) * (len(losses) - 1))

@@ -87,16 +87,18 @@ def _require_real(array: NDArray[Any]) -> None:
         )
 
 
-def read_window(rows: Rows, end: int, window: int) -> Floats:
-    """Losses of the window that ends at row `end`, ``(window, n)``.
+def read_window(rows: Rows, end: int, window: int) -> NDArray[Any]:
+    """Losses of the window that ends at row `end`, ``(window, n)``, in the dtype they are kept in.
 
     Raises
     ------
     NonFiniteLossError
         If one is NaN or infinite.
     """
-    losses = np.asarray(rows(end - window + 1, end + 1)).astype(np.float64, order="C")
-    if not np.isfinite(losses.sum()):
+    losses = np.asarray(rows(end - window + 1, end + 1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspect = not np.isfinite(losses.sum(dtype=np.float64))
+    if suspect:
         bad = end - window + 1 + np.flatnonzero(~np.isfinite(losses).all(axis=1))
         if len(bad):
             raise NonFiniteLossError(
@@ -106,8 +108,8 @@ def read_window(rows: Rows, end: int, window: int) -> Floats:
     return losses
 
 
-def fluctuations_of(losses: Floats, detrend: str) -> Floats:
+def fluctuations_of(losses: NDArray[Any], detrend: str) -> Floats:
     """Detrended rows ``X`` of one window, ``(window, n)``; its covariance is ``C = X^T X / nu``."""
     if detrend == "none":
-        return losses
-    return detrended(losses - losses[len(losses) // 2], detrend)
+        return losses.astype(np.float64)
+    return detrended(np.subtract(losses, losses[len(losses) // 2], dtype=np.float64), detrend)

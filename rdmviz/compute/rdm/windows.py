@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from rdmviz.compute.rdm.detrending import basis, check_window, degree, degrees_of_freedom
 from rdmviz.compute.rdm.gram import DIGITS, BandedGram
-from rdmviz.compute.rdm.rows import Rows, anchored, fluctuations_of, read_window
+from rdmviz.compute.rdm.one_window import OneWindow
+from rdmviz.compute.rdm.rows import Rows, anchored, read_window
 from rdmviz.compute.rdm.sums import moments, projected, segment_bases, units, window_sums
 
 Floats = NDArray[np.float64]
@@ -168,14 +169,12 @@ def _recompute(
             rest = (tr[at] <= floor[mine]) & (_EPS * size[at] <= floor[mine]) & (grain <= 4 * floor[mine])
             left = np.append(left, mine[(still | (tr[at] <= grain)) & ~rest])
     for end in left:
-        losses = read_window(rows, int(end), window)
-        x = fluctuations_of(losses, detrend)
-        trace[end] = np.vdot(x, x)
-        floor[end] = FLAT**2 * np.vdot(losses, losses)
+        sums = OneWindow(read_window(rows, int(end), window), detrend).sums()
+        trace[end] = np.trace(sums.kernel)
+        floor[end] = FLAT**2 * sums.size
         if trace[end] > floor[end]:
-            x = x / np.sqrt(trace[end])
-            kernel = x @ x.T if window <= x.shape[1] else x.T @ x
-            purity[end] = np.vdot(kernel, kernel)
+            share = sums.kernel / trace[end]
+            purity[end] = np.vdot(share, share)
 
 
 def _moments(
@@ -189,12 +188,6 @@ def _moments(
     purity = np.divide(square, trace**2, out=np.zeros_like(square), where=trace**2 > 0)
     size = window_sums(np.diagonal(segments, axis1=1, axis2=2), window, count)
     return trace / unit[:, None], purity, size / unit[:, None], norm > digits * square
-
-
-def window_kernel(rows: Rows, end: int, window: int, detrend: str) -> Floats:
-    """``nu K = X X^T`` of the detrended rows of the window that ends at row `end`, ``(window, window)``."""
-    x = fluctuations_of(read_window(rows, end, window), detrend)
-    return np.asarray(x @ x.T)
 
 
 def window_spectra(
@@ -227,12 +220,8 @@ def window_spectra(
         rows = _held(rows, ends[moving], window)
     for i in moving:
         end = int(ends[i])
-        if rows is not None and small:
-            x = fluctuations_of(read_window(rows, end, window), detrend)
-            kernels[i] = x.T @ x
-            continue
-        if rows is not None and traces.from_rows[end]:
-            kernels[i] = window_kernel(rows, end, window, detrend)
+        if rows is not None and (small or traces.from_rows[end]):
+            kernels[i] = OneWindow(read_window(rows, end, window), detrend).sums().kernel
             continue
         g = gram.block(end, window, anchored=detrend != "none")
         half = q.T @ g
