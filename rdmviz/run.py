@@ -198,6 +198,11 @@ class TrainingRun:
         return data if isinstance(data, np.ndarray) else None
 
     @property
+    def store(self) -> RunStore | None:
+        """The store that the run was opened from, else None."""
+        return self._store
+
+    @property
     def chunked(self) -> Any:
         """The losses ``(T, n)`` if they are a dask array, else None."""
         data = self._loss.variable._data

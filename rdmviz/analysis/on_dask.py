@@ -41,14 +41,14 @@ class _Tile:
         return f"rows {low} to {high - 1}, datapoints {left} to {right - 1}"
 
 
-def gram_on_dask(losses: Any, max_window: int) -> BandedGram:
+def gram_on_dask(losses: Any, max_window: int, known: BandedGram | None = None) -> BandedGram:
     """Banded Gram of a dask array ``(T, n)``, equal to that of the same losses in memory within rounding.
 
     Parameters
     ----------
     losses
         Dask array of real numbers; chunks of any shape.
-    max_window
+    max_window, known
         As for :func:`rdmviz.compute.rdm.gram.banded_gram`.
 
     Raises
@@ -65,7 +65,8 @@ def gram_on_dask(losses: Any, max_window: int) -> BandedGram:
     whole = size * n_rows * widest <= _TILE_BYTES
     segments = n_segments if whole else max(1, _TILE_BYTES // (size * w * widest) - 1)
     sums, tiles = [], []
-    for first in range(0, n_segments, segments):
+    done = [] if known is None else [known.tile(known.n_rows // w)]
+    for first in range(len(done[0].segments) if done else 0, n_segments, segments):
         last = min(first + segments, n_segments)
         rows = tile_rows(first, last, w, n_rows)
         row = [
@@ -75,7 +76,7 @@ def gram_on_dask(losses: Any, max_window: int) -> BandedGram:
         sums.append(_tree_sum([tile.task for tile in row]))
     with one_blas_thread():  # where dask computes with threads of this process
         found: list[GramTile] = _computed(sums, tiles)
-    return assembled(found, w)
+    return assembled(done + found, w)
 
 
 def modes_on_dask(losses: Any, end: int, window: int, detrend: str, modes: int) -> WindowModes:
@@ -90,7 +91,8 @@ def modes_on_dask(losses: Any, end: int, window: int, detrend: str, modes: int) 
         As :func:`gram_on_dask` and :func:`rdmviz.compute.rdm.modes.window_modes` do.
     """
     first, stop = check_ends(end, window, losses.shape[0])
-    held = losses[first:stop].rechunk({0: window})
+    # Copied: a view would keep the whole chunk that it was cut from.
+    held = losses[first:stop].map_blocks(np.copy, dtype=losses.dtype).rechunk({0: window})
     with contextlib.suppress(Exception):  # it comes again below, where it can be told which part it is of
         held = held.persist()
     size = losses.dtype.itemsize * window

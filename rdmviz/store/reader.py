@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 from zarr.abc.store import Store
+from zarr.storage import LocalStore
 
 from rdmviz.errors import NoRowsYetError, RunNotFoundError, SchemaVersionError, TruncatedStoreError
 from rdmviz.store.chunks import lost_chunk
@@ -123,6 +127,29 @@ class RunStore:
     def chunk_rows(self) -> int:
         """Rows per chunk."""
         return self._height
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the store lies on this machine's file system; None for zip files and URLs."""
+        store = self._loss.store_path.store
+        return Path(store.root) if isinstance(store, LocalStore) else None
+
+    def chunk_marks(self) -> np.ndarray:
+        """Size and checksum of each committed chunk of losses, ``(chunks, 2)``, int64.
+
+        The last four bytes of a chunk are its checksum: nothing else of it is read. Zero for chunks that are
+        missing, and for stores that are no folder.
+        """
+        marks = np.zeros((-(-self._rows // self._height), 2), dtype=np.int64)
+        if self.folder is None:
+            return marks
+        for number in range(len(marks)):
+            key = self._loss.metadata.encode_chunk_key((number, 0))
+            path = self.folder / self._loss.path / key
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                size = file.seek(-4, os.SEEK_END) + 4
+                marks[number] = size, int.from_bytes(file.read(4), "little")
+        return marks
 
     def lazy_loss(self) -> indexing.LazilyIndexedArray:
         """Return the losses for xarray, read when their values are asked for."""

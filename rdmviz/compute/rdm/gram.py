@@ -164,6 +164,11 @@ class BandedGram:
             self.n_samples,
         )
 
+    def beginning(self, rows: int) -> BandedGram | None:
+        """Return the Gram of the full segments in the first `rows` rows; None if there is not one."""
+        segments = rows // self.max_window
+        return assembled([self.tile(segments)], self.max_window, self.precision) if segments else None
+
 
 def assembled(tiles: Sequence[GramTile], max_window: int, precision: Precision = "double") -> BandedGram:
     """Put tiles side by side: one for each range of segments, in order, all of the same datapoints."""

@@ -194,8 +194,9 @@ class _Pass:
             self._across[i] += borders[2, :w]
             segment[w - 1 :, : w - 1] = self._across[i].T
             again = segment[: w - 1, : w - 1]
-            np.add(self.own[i - 1, 1:, 1:], before[:, 2] + d_d, out=again)
-            again += before[:, 2, None]
+            np.add(before[:, 2], before[:, 2, None], out=again)  # in this order it is symmetric to the bit
+            again += self.own[i - 1, 1:, 1:]
+            again += d_d
         last = w - 1 + self._rows[-1][1] - self._rows[-1][0]  # rows beyond the end of the run stay zero
         self._segments[-1, last:], self._segments[-1, :, last:] = 0.0, 0.0
         norms = self._borders[led:, 0, -3]
