@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rdmviz.analysis import analyze, eigenmodes, groups
     from rdmviz.examples import list_examples, load_example
-    from rdmviz.record import Recorder
+    from rdmviz.record import Recorder, gaussian_draws
     from rdmviz.run import TrainingRun
     from rdmviz.sources import open_run
     from rdmviz.widgets import explore
@@ -26,6 +26,7 @@ __all__ = [
     "analyze",
     "eigenmodes",
     "explore",
+    "gaussian_draws",
     "groups",
     "list_examples",
     "load_example",
@@ -38,6 +39,7 @@ _HOME = {
     "analyze": "rdmviz.analysis",
     "eigenmodes": "rdmviz.analysis",
     "explore": "rdmviz.widgets",
+    "gaussian_draws": "rdmviz.record",
     "groups": "rdmviz.analysis",
     "list_examples": "rdmviz.examples",
     "load_example": "rdmviz.examples",
