@@ -16,6 +16,7 @@ from rdmviz.record.batching import Batches, Copies, batches
 from rdmviz.record.evaluation import Inputs, LossFn, checked_pair, count, on, unchanged
 from rdmviz.record.linears import fast_linears
 from rdmviz.record.losses import default_loss
+from rdmviz.record.pages import keep_pages
 from rdmviz.record.perturbation import Perturbation, Perturbed, perturbation
 from rdmviz.run import TrainingRun
 from rdmviz.validation import checked_probe
@@ -102,6 +103,7 @@ def gaussian_draws(
     generator = torch.Generator(device).manual_seed(int(seed))
     rows: list[Tensor] = []
     with unchanged(model), tqdm(total=draws, disable=not progress, unit="draw") as bar:
+        keep_pages()
         at_once = batches(copies, noise.weights, noise.nbytes, draws, memory)
         evaluation = _Evaluation(model, copies, at_once)
         for stack in _stacks(noise, generator, draws, at_once.draws):

@@ -169,7 +169,7 @@ def test_single_precision_agrees_with_a_plain_loop_within_its_rounding():
 
 
 def test_draws_follow_the_seed_and_nothing_else():
-    model, probe = made("transformer", 300)
+    model, probe = made("transformer", 60)
     runs = {
         memory: gaussian_draws(model, probe, loss_fn=cross_entropy, draws=12, seed=4, memory=memory)
         for memory in (2**29, 3 * 2**20, 2**19)
