@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rdmviz.analysis import analyze, eigenmodes, follow, groups, mode_tracks, null_edge
     from rdmviz.examples import list_examples, load_example
-    from rdmviz.record import Recorder
+    from rdmviz.record import Recorder, gaussian_draws
     from rdmviz.run import TrainingRun
     from rdmviz.sources import open_run
     from rdmviz.widgets import explore
@@ -27,6 +27,7 @@ __all__ = [
     "eigenmodes",
     "explore",
     "follow",
+    "gaussian_draws",
     "groups",
     "list_examples",
     "load_example",
@@ -42,6 +43,7 @@ _HOME = {
     "eigenmodes": "rdmviz.analysis",
     "explore": "rdmviz.widgets",
     "follow": "rdmviz.analysis",
+    "gaussian_draws": "rdmviz.record",
     "groups": "rdmviz.analysis",
     "list_examples": "rdmviz.examples",
     "load_example": "rdmviz.examples",

@@ -1,4 +1,4 @@
-"""Recording a training: the loss of every probe datapoint, without a trace on the training."""
+"""Losses of probe datapoints, along a training or around a checkpoint, without a trace on the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ except ImportError as error:
 
     raise MissingExtraError('recording a training needs torch: pip install "rdmviz[torch]"') from error
 
+from rdmviz.record.gaussian import gaussian_draws
 from rdmviz.record.losses import per_sample_cross_entropy, per_sample_squared_error
 from rdmviz.record.recorder import Recorder
 
-__all__ = ["Recorder", "per_sample_cross_entropy", "per_sample_squared_error"]
+__all__ = ["Recorder", "gaussian_draws", "per_sample_cross_entropy", "per_sample_squared_error"]

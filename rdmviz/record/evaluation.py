@@ -13,7 +13,18 @@ from torch import Tensor, nn
 
 from rdmviz.errors import LossShapeError, OptionError, ProbeError
 
-__all__ = ["Inputs", "LossFn", "checked_pair", "count", "plain", "probe_losses", "unchanged"]
+__all__ = [
+    "Inputs",
+    "LossFn",
+    "checked_pair",
+    "count",
+    "losses_of",
+    "on",
+    "part_of",
+    "plain",
+    "probe_losses",
+    "unchanged",
+]
 
 Inputs: TypeAlias = Tensor | tuple[Any, ...] | Mapping[str, Any]
 LossFn: TypeAlias = Callable[[Any, Any], Tensor]
@@ -61,17 +72,28 @@ def probe_losses(
     parts = []
     for start in range(0, samples, size):
         part = slice(start, min(start + size, samples))
-        chosen = _to(_part(inputs, part), device)
-        losses = loss_fn(_forward(model, chosen), _to(targets[part], device))
-        expected = (part.stop - part.start,)
-        shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-        if shape != expected or losses.is_complex():
-            raise LossShapeError(
-                f"loss_fn gave {shape} for {expected[0]} datapoints; expected one real number each, shape "
-                f"{expected}. Use reduction='none', and average over everything but the datapoints"
-            )
+        losses = losses_of(model, on(device, part_of(inputs, part)), on(device, targets[part]), loss_fn)
         parts.append(losses.detach().cpu().double().numpy())
     return np.concatenate(parts)
+
+
+def losses_of(model: Callable[..., Any], inputs: Inputs, targets: Any, loss_fn: LossFn) -> Tensor:
+    """Return the loss of each of these datapoints, shape (n,), as ``loss_fn`` gives it.
+
+    Raises
+    ------
+    LossShapeError
+        ``loss_fn`` does not give one real number per datapoint.
+    """
+    losses = loss_fn(_forward(model, inputs), targets)
+    expected = (count(targets),)
+    shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+    if shape != expected or losses.is_complex():
+        raise LossShapeError(
+            f"loss_fn gave {shape} for {expected[0]} datapoints; expected one real number each, shape "
+            f"{expected}. Use reduction='none', and average over everything but the datapoints"
+        )
+    return losses
 
 
 def count(targets: Any) -> int:
@@ -148,7 +170,8 @@ def plain(value: Any) -> Any:
     return (value.double() if value.is_floating_point() else value).numpy()
 
 
-def _part(inputs: Any, part: slice) -> Any:
+def part_of(inputs: Any, part: slice) -> Any:
+    """Return some datapoints of the inputs."""
     if isinstance(inputs, Mapping):
         return {name: value[part] for name, value in inputs.items()}
     if isinstance(inputs, tuple):
@@ -156,15 +179,16 @@ def _part(inputs: Any, part: slice) -> Any:
     return inputs[part]
 
 
-def _to(value: Any, device: torch.device | None) -> Any:
+def on(device: torch.device | None, value: Any) -> Any:
+    """Return a probe's tensors on a device; what is no tensor, or has nowhere to go, stays."""
     if isinstance(value, Mapping):
-        return {name: _to(item, device) for name, item in value.items()}
+        return {name: on(device, item) for name, item in value.items()}
     if isinstance(value, tuple):
-        return tuple(_to(item, device) for item in value)
+        return tuple(on(device, item) for item in value)
     return value.to(device) if isinstance(value, Tensor) and device is not None else value
 
 
-def _forward(model: nn.Module, inputs: Any) -> Any:
+def _forward(model: Callable[..., Any], inputs: Any) -> Any:
     if isinstance(inputs, Mapping):
         return model(**inputs)
     if isinstance(inputs, tuple):
