@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rdmviz.analysis import analyze, eigenmodes, follow, groups, mode_tracks, null_edge
+    from rdmviz.analysis import analyze, eigenmodes, follow, groups, mode_tracks, null_edge, spectra
     from rdmviz.examples import list_examples, load_example
     from rdmviz.record import Recorder, gaussian_draws
     from rdmviz.run import TrainingRun
@@ -34,6 +34,7 @@ __all__ = [
     "mode_tracks",
     "null_edge",
     "open_run",
+    "spectra",
 ]
 
 _HOME = {
@@ -50,6 +51,7 @@ _HOME = {
     "mode_tracks": "rdmviz.analysis",
     "null_edge": "rdmviz.analysis",
     "open_run": "rdmviz.sources",
+    "spectra": "rdmviz.analysis",
 }
 
 

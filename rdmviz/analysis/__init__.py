@@ -6,6 +6,7 @@ from rdmviz.analysis.grouping import groups, ordering
 from rdmviz.analysis.modes import eigenmodes
 from rdmviz.analysis.nulls import null_edge
 from rdmviz.analysis.path import ModeFrame, ModePath
+from rdmviz.analysis.spectra import spectra
 from rdmviz.analysis.tracks import mode_tracks
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "mode_tracks",
     "null_edge",
     "ordering",
+    "spectra",
 ]

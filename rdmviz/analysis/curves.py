@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rdmviz.analysis.gram_cache import gram_of
-from rdmviz.analysis.lazy import LazyCurve
+from rdmviz.analysis.lazy import LazyCurves
 from rdmviz.analysis.of_a_run import require_run
 from rdmviz.analysis.one_thread import cores, one_blas_thread
 from rdmviz.compute.rdm import observables
@@ -37,10 +37,22 @@ _CURVES: dict[str, tuple[str, str]] = {
     "participation_ratio_unbiased": ("Participation ratio, unbiased for independent rows", "1"),
     "spectral_heat_capacity": ("Spectral heat capacity", "loss^4"),
     "top_eigenvalue": ("Largest eigenvalue of C", "loss^2"),
+    "top_eigenvalue_share": ("Share of the largest eigenvalue in the trace", "1"),
+    "spectral_gap": ("Difference of the two largest eigenvalues of C", "loss^2"),
+    "entropy": ("Von Neumann entropy of C / Tr C", "nat"),
+    "effective_rank": ("Effective rank, exp(entropy)", "1"),
     "mean_loss": ("Mean loss over the probe set", "loss"),
     "mean_loss_variance": ("Rolling variance of the mean loss", "loss^2"),
     "mean_loss_autocorrelation": ("Rolling lag-1 autocorrelation of the mean loss", "1"),
     "mean_loss_slope": ("Rolling |d mean loss / d step|", "loss/step"),
+}
+_OF_SPECTRA: dict[str, Callable[[Floats], Floats]] = {
+    "top_eigenvalue": lambda spectra: spectra[:, 0],
+    "top_eigenvalue_share": lambda spectra: observables.explained(spectra)[:, 0],
+    "spectral_gap": observables.spectral_gap,
+    "entropy": observables.entropy,
+    "effective_rank": observables.effective_rank,
+    "capacity": observables.heat_capacity_capacity,
 }
 _HEAT_CAPACITY: dict[str, tuple[str, str]] = {
     "variance": ("Spectral heat capacity Var(lambda)", "loss^4"),
@@ -78,14 +90,16 @@ def analyze(
     -------
     Dataset on ``step``:
         ``trace``, ``participation_ratio``, ``participation_ratio_unbiased`` (partial correction: training
-        steps are not independent), ``spectral_heat_capacity``, ``top_eigenvalue``; baselines ``mean_loss``,
-        ``mean_loss_variance`` (ddof 1), ``mean_loss_autocorrelation`` (lag 1 row), ``mean_loss_slope``.
+        steps are not independent), ``spectral_heat_capacity``; from the eigenvalues ``top_eigenvalue``,
+        ``top_eigenvalue_share``, ``spectral_gap``, ``entropy`` (nats) and ``effective_rank``; baselines
+        ``mean_loss``, ``mean_loss_variance`` (ddof 1), ``mean_loss_autocorrelation`` (lag 1 row),
+        ``mean_loss_slope``.
         NaN before the first full window and where a window holds a loss that is NaN, infinite or so large
         that the squares of its row overflow (beyond 1e150); the attribute ``silent_steps`` then lists such
         steps. Where a value itself leaves the range of float64 (loss⁴ does for losses beyond 1e77 or below
         1e-77) it is NaN, and the attribute ``out_of_range`` names the curve and its steps. Where nothing
-        moves the trace is 0 and ratios are NaN. ``top_eigenvalue`` (and the ``"capacity"`` variant) need an
-        eigenproblem per window and are computed for the steps that are read, when they are read.
+        moves the trace is 0 and ratios are NaN. Those from eigenvalues (and the ``"capacity"`` variant) share
+        an eigenproblem per window, which is solved for the steps that are read, when they are read.
 
     Raises
     ------
@@ -116,12 +130,13 @@ def analyze(
     side = min(window, n)
     batch = max(1, min(_BATCH, _BATCH_ENTRIES // side**2))
 
-    def lazily(of_spectrum: Callable[[Floats], Floats]) -> Any:
-        def at(rows: NDArray[np.intp]) -> Floats:
-            return of_spectrum(window_spectra(gram, traces, rows, run.rows))
+    def at(rows: NDArray[np.intp]) -> Floats:
+        spectra = window_spectra(gram, traces, rows, run.rows)
+        return np.stack([of(spectra) for of in _OF_SPECTRA.values()], axis=1)
 
-        return LazyCurve(at, kept, batch).variable()
-
+    lazy = LazyCurves(at, kept, len(_OF_SPECTRA), batch)
+    of_spectra = {name: lazy.curve(number) for number, name in enumerate(_OF_SPECTRA)}
+    capacity = of_spectra.pop("capacity")
     variance, autocorrelation, slope = of_row_sums(
         gram,
         window,
@@ -134,11 +149,9 @@ def analyze(
         "participation_ratio": observables.participation_ratio(moves, traces.purity),
         "participation_ratio_unbiased": unbiased,
         "spectral_heat_capacity": (
-            lazily(observables.heat_capacity_capacity)
-            if shc == "capacity"
-            else _heat_capacity(gram, traces, shc)
+            capacity if shc == "capacity" else summary_heat_capacity(gram, traces, shc)
         ),
-        "top_eigenvalue": lazily(lambda spectra: spectra[:, 0]),
+        **of_spectra,
         "mean_loss": gram.row_sums / n,
         "mean_loss_variance": variance,
         "mean_loss_autocorrelation": autocorrelation,
@@ -182,7 +195,8 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _heat_capacity(gram: BandedGram, traces: WindowTraces, shc: str) -> Floats:
+def summary_heat_capacity(gram: BandedGram, traces: WindowTraces, shc: str) -> Floats:
+    """Heat capacity ``"variance"`` or ``"total"`` of all windows, which needs no eigenvalues, ``(T,)``."""
     trace, window = traces.trace, traces.window
     if shc == "total":  # the summed loss is one series: its detrended variance in each window is 1'C1
         if traces.detrend == "none":

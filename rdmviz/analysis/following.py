@@ -59,7 +59,7 @@ def follow(
     Yields
     ------
     Dataset with one ``step``
-        The curves of :func:`rdmviz.analyze` but for ``top_eigenvalue``, equal to them to ten digits;
+        The curves of :func:`rdmviz.analyze` but for those from the eigenvalues, equal to them to ten digits;
         ``xarray.concat(rows, "step")`` puts them together.
 
     Raises

@@ -12,53 +12,49 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from rdmviz.analysis.one_thread import cores
+from rdmviz.analysis.one_thread import cores, one_blas_thread
 
 Floats = NDArray[np.float64]
 
 
-class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
-    """One number per row, computed on first reading and remembered.
-
-    Uses xarray's own protocol for lazily loaded variables, so slices of the curve cost what they show.
+class LazyCurves:
+    """Curves that come from one computation per row, done on first reading of any of them and remembered.
 
     Parameters
     ----------
     compute
-        Values at an array of rows.
+        Values at an array of rows, ``(rows, curves)``.
     rows
-        Row of each value of the curve.
+        Row of each value of the curves.
+    curves
+        Number of curves.
     batch
-        Values per call of `compute`; calls share the processor's cores.
+        Rows per call of `compute`; calls share the processor's cores.
     """
 
     def __init__(
-        self, compute: Callable[[NDArray[np.intp]], Floats], rows: NDArray[np.intp], batch: int
+        self, compute: Callable[[NDArray[np.intp]], Floats], rows: NDArray[np.intp], curves: int, batch: int
     ) -> None:
-        self.shape = (len(rows),)
-        self.dtype = np.dtype(np.float64)
         self._compute, self._rows, self._batch = compute, rows, batch
-        self._values = np.full(len(rows), np.nan)
+        self._values = np.full((len(rows), curves), np.nan)
         self._known = np.zeros(len(rows), dtype=bool)
         self._lock = threading.Lock()
 
-    def variable(self) -> Any:
-        """Return the curve as data of an xarray variable."""
-        return indexing.LazilyIndexedArray(self)
+    def curve(self, number: int) -> Any:
+        """Return one of the curves as data of an xarray variable."""
+        return indexing.LazilyIndexedArray(LazyCurve(self, number))
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        """Values at an xarray indexer."""
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read
-        )
-
-    def _read(self, key: tuple[Any, ...]) -> Any:
+    def read(self, key: Any, number: int) -> Any:
+        """Values of one curve at an index, computed where they are not known yet."""
         with self._lock:
-            missing = np.zeros(self.shape, dtype=bool)
+            missing = np.zeros(len(self._rows), dtype=bool)
             missing[key] = True
             missing &= ~self._known
             self._fill(np.flatnonzero(missing))
-            return self._values[key].copy()
+            return self._values[:, number][key].copy()
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def _fill(self, places: NDArray[np.intp]) -> None:
         batches = [places[i : i + self._batch] for i in range(0, len(places), self._batch)]
@@ -66,18 +62,36 @@ class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
         if workers < 2:
             results = [self._compute(self._rows[batch]) for batch in batches]
         else:
-            with ThreadPoolExecutor(workers) as pool:
+            with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
                 results = list(pool.map(lambda batch: self._compute(self._rows[batch]), batches))
         for batch, values in zip(batches, results, strict=True):
             self._values[batch] = values
             self._known[batch] = True
 
+
+class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
+    """One of them, by xarray's own protocol for lazily loaded variables: slices cost what they show."""
+
+    def __init__(self, curves: LazyCurves, number: int) -> None:
+        self.shape = (len(curves),)
+        self.dtype = np.dtype(np.float64)
+        self._curves, self._number = curves, number
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        """Values at an xarray indexer."""
+        return indexing.explicit_indexing_adapter(
+            key,
+            self.shape,
+            indexing.IndexingSupport.OUTER_1VECTOR,
+            lambda index: self._curves.read(index, self._number),
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy as plain values: a copy elsewhere has no losses to compute from."""
-        return _known, (self._read((slice(None),)),)
+        return _known, (self._curves.read(slice(None), self._number),)
 
 
 def _known(values: Floats) -> LazyCurve:
-    curve = LazyCurve(lambda rows: values[rows], np.arange(len(values)), len(values))
-    curve._read((slice(None),))
-    return curve
+    curves = LazyCurves(lambda rows: values[rows, None], np.arange(len(values)), 1, len(values))
+    curves.read(slice(None), 0)
+    return LazyCurve(curves, 0)

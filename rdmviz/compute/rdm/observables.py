@@ -69,6 +69,16 @@ def heat_capacity_capacity(eigenvalues: Floats) -> Floats:
     return np.asarray((p * (log_p - mean) ** 2).sum(axis=-1))
 
 
+def spectral_gap(eigenvalues: Floats) -> Floats:
+    """Difference of the two largest eigenvalues, descending along the last axis, loss²."""
+    return np.asarray(eigenvalues[..., 0] - (eigenvalues[..., 1] if eigenvalues.shape[-1] > 1 else 0.0))
+
+
+def explained(eigenvalues: Floats) -> Floats:
+    """Shares ``p = lambda / Tr C`` of the trace, same shape; NaN where nothing moves."""
+    return _weights(eigenvalues)[0]
+
+
 def entropy(eigenvalues: Floats) -> Floats:
     """Von Neumann entropy ``-sum p ln p`` of the density matrix ``C / Tr C``, nats."""
     p, log_p = _weights(eigenvalues)
