@@ -122,9 +122,9 @@ def _window_traces(
 
     if workers > 1:
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(of, _chunks(gram)))
+            list(pool.map(of, _chunks(gram, workers)))
     else:
-        for part in _chunks(gram):
+        for part in _chunks(gram, workers):
             of(part)
     trace, purity, blurred = by_segment.reshape(3, -1)[:, : gram.n_rows]
     speaks = full_windows(gram.finite, window)
@@ -273,9 +273,9 @@ def _placed(gram: BandedGram, window: int, values: Floats) -> Floats:
     return sums.ravel()[: gram.n_rows]
 
 
-def _chunks(gram: BandedGram) -> Iterator[slice]:
-    """Slices of segments that are worked on at once."""
-    size = gram.segments[0].nbytes
-    step = max(1, _CHUNK_BYTES // size)
-    for start in range(0, len(gram.segments), step):
+def _chunks(gram: BandedGram, workers: int) -> Iterator[slice]:
+    """Slices of segments that are worked on at once, enough to share them fairly."""
+    count, size = len(gram.segments), gram.segments[0].nbytes
+    step = max(1, min(_CHUNK_BYTES // size, count if workers == 1 else -(-count // (2 * workers))))
+    for start in range(0, count, step):
         yield slice(start, start + step)
