@@ -297,20 +297,20 @@ def _reads(
         yield first, n_segments, read_block(rows, start, stop, n_samples)
         return
     per_read = max(1, _READ_BYTES // (8 * w * n_samples))
-    block = np.empty((0, n_samples))
-    before = tile_rows(first, first + 1, w, n_rows)[0]  # rows before this one have been read
+    step = max(1, _READ_BYTES // (8 * n_samples))
+    held = np.empty((0, n_samples))  # one buffer for all reads: what the next tiles share moves to its front
+    begun = before = tile_rows(first, first + 1, w, n_rows)[0]  # first row held, and the first not yet read
     for low in range(first, n_segments, per_read):
         high = min(low + per_read, n_segments)
         start, stop = tile_rows(low, high, w, n_rows)
-        kept = block[len(block) - (before - start) :]
-        step = max(1, _READ_BYTES // (8 * n_samples))
-        for begin in range(before, stop, step):
-            part = read_block(rows, begin, min(begin + step, stop), n_samples)
-            if begin == before:
-                block = np.empty(
-                    (stop - start, n_samples), np.result_type(part, kept) if len(kept) else part.dtype
-                )
-                block[: len(kept)] = kept
-            block[begin - start : begin - start + len(part)] = part
-        before = stop
-        yield low, high, block
+        held[: before - start] = held[start - begun : before - begun]
+        begun = start
+        while before < stop:
+            part = read_block(rows, before, min(before + step, stop), n_samples)
+            if before == start:
+                held = np.empty((min((per_read + 1) * w, n_rows), n_samples), part.dtype)
+            elif not np.can_cast(part.dtype, held.dtype):
+                held = held.astype(np.result_type(part, held))
+            held[before - start : before - start + len(part)] = part
+            before += len(part)
+        yield low, high, held[: stop - start]
