@@ -170,8 +170,16 @@ class BandedGram:
         return assembled([self.tile(segments)], self.max_window, self.precision) if segments else None
 
 
-def assembled(tiles: Sequence[GramTile], max_window: int, precision: Precision = "double") -> BandedGram:
-    """Put tiles side by side: one for each range of segments, in order, all of the same datapoints."""
+def assembled(
+    tiles: Sequence[GramTile],
+    max_window: int,
+    precision: Precision = "double",
+    segments: NDArray[np.float64] | None = None,
+) -> BandedGram:
+    """Put tiles side by side: one for each range of segments, in order, all of the same datapoints.
+
+    Their `segments` may be given where they lie side by side already.
+    """
 
     def joined(name: str) -> NDArray[Any]:
         parts = [getattr(tile, name) for tile in tiles]
@@ -184,7 +192,7 @@ def assembled(tiles: Sequence[GramTile], max_window: int, precision: Precision =
         finite[start:stop] &= tile.finite
     gram = BandedGram(
         max_window=max_window,
-        segments=joined("segments"),
+        segments=joined("segments") if segments is None else segments,
         scales=joined("scales"),
         anchor_products=joined("anchor_products"),
         anchor_norms=joined("anchor_norms"),
@@ -254,10 +262,13 @@ def banded_gram(
             )
         done = [known.tile(known.n_rows // w)] if known.n_rows >= w else []
     first = len(done[0].segments) if done else 0
+    segments = np.zeros((-(-n_rows // w), 2 * w - 1, 2 * w - 1))
+    for tile in done:
+        segments[:first] = tile.segments
     with ThreadPoolExecutor(workers) as pool:
         for low, high, block in _reads(rows, first, w, n_rows, n_samples, whole=not callable(losses)):
-            done += _in_tiles(block, low, high, w, n_rows, precision, pool, workers)
-    return assembled(done, w, precision)
+            done += _in_tiles(block, low, high, w, n_rows, precision, pool, workers, segments)
+    return assembled(done, w, precision, segments)
 
 
 def _in_tiles(
@@ -269,8 +280,12 @@ def _in_tiles(
     precision: Precision,
     pool: ThreadPoolExecutor,
     workers: int,
+    segments: NDArray[np.float64],
 ) -> list[GramTile]:
-    """Tiles of segments ``low .. high - 1`` from the rows they touch, shared among threads."""
+    """Tiles of segments ``low .. high - 1`` from the rows they touch, shared among threads.
+
+    Their products are put into the run's `segments`.
+    """
     start = tile_rows(low, high, w, n_rows)[0]
     cuts = np.unique(np.linspace(low, high, 2 * workers + 1 if workers > 1 else 2).astype(int))
     ranges = list(pairwise(cuts.tolist()))
@@ -280,11 +295,17 @@ def _in_tiles(
         (first, last), left = task
         begin, end = tile_rows(first, last, w, n_rows)
         part = block[begin - start : end - start, left : left + _COLUMNS]
-        return gram_tile(part, first, last, w, n_rows, precision)
+        out = segments[first:last] if left == 0 else None
+        return gram_tile(part, first, last, w, n_rows, precision, out)
 
     tasks = [(part, left) for part in ranges for left in columns]
     found = list(map(tile, tasks) if workers == 1 else pool.map(tile, tasks))
-    return [reduce(add, found[i : i + len(columns)]) for i in range(0, len(found), len(columns))]
+    if len(columns) == 1:
+        return found
+    sums = [reduce(add, found[i : i + len(columns)]) for i in range(0, len(found), len(columns))]
+    for (first, last), whole in zip(ranges, sums, strict=True):
+        segments[first:last] = whole.segments
+    return sums
 
 
 def _reads(

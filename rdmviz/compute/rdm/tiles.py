@@ -79,7 +79,13 @@ def tile_rows(first: int, last: int, max_window: int, n_rows: int) -> tuple[int,
 
 
 def gram_tile(
-    block: NDArray[Any], first: int, last: int, max_window: int, n_rows: int, precision: Precision = "double"
+    block: NDArray[Any],
+    first: int,
+    last: int,
+    max_window: int,
+    n_rows: int,
+    precision: Precision = "double",
+    out: Floats | None = None,
 ) -> GramTile:
     """Products of one tile, ``3 T max_window n`` flops for a tile of T rows and n datapoints.
 
@@ -93,11 +99,13 @@ def gram_tile(
         Of the whole run.
     precision
         ``"single"`` takes the products in float32.
+    out
+        Zeros ``(last - first, R, R)`` that become the tile's segments.
     """
     with np.errstate(invalid="ignore", over="ignore"):  # rows that are not finite show in the products
-        found = _Pass(block, first, last, max_window, n_rows, precision)
+        found = _Pass(block, first, last, max_window, n_rows, precision, out)
         found.run(None)
-        if not np.isfinite(found.own).all():
+        if not found.finite():
             found.run(_usable(block))
         return found.tile()
 
@@ -112,7 +120,14 @@ class _Pass:
     """
 
     def __init__(
-        self, block: NDArray[Any], first: int, last: int, w: int, n_rows: int, precision: Precision
+        self,
+        block: NDArray[Any],
+        first: int,
+        last: int,
+        w: int,
+        n_rows: int,
+        precision: Precision,
+        out: Floats | None,
     ) -> None:
         self._block, self._w, self._single = block, w, precision == "single"
         self._first, self._led = first, int(first > 0)  # a tile is led in by the own rows of one more segment
@@ -122,9 +137,12 @@ class _Pass:
         self._usable: Bools | None = None
         self._width = slab_width(2 * w - 1)
         self._scratch = np.empty((2, w + 3, self._width))
-        self._segments = np.zeros((count, 2 * w - 1, 2 * w - 1))
-        self.own = self._segments[:, w - 1 :, w - 1 :]  # B with B
-        self._across = self._segments[:, : w - 1, w - 1 :]  # A, of the anchor before, with B
+        shape = last - first, 2 * w - 1, 2 * w - 1
+        self._segments = np.zeros(shape) if out is None else out
+        # Of each segment: B with B, and A, of the anchor before, with B. What leads in has no segment.
+        self._lead = np.zeros((self._led, w, w))
+        self._own = [*self._lead, *self._segments[:, w - 1 :, w - 1 :]]
+        self._across = [np.zeros((0, 0))] * self._led + list(self._segments[:, : w - 1, w - 1 :])
         self._borders = np.zeros((count, 3, w + 3))  # anchor, ones and d with B, and with each other
         self._before = np.zeros((count, w - 1, 3))  # A with the new anchor, ones and d
 
@@ -132,10 +150,14 @@ class _Pass:
         """Take the products; rows that are not `usable` are left out."""
         self._usable = usable
         if usable is not None:  # the second time
-            for part in (self._segments, self._borders, self._before):
+            for part in (self._segments, self._lead, self._borders, self._before):
                 part[:] = 0.0
         for left in range(0, self._block.shape[1], self._width):
             self._add(self._block[:, left : left + self._width])
+
+    def finite(self) -> bool:
+        """Whether all products are."""
+        return all(bool(np.isfinite(np.diagonal(own)).all()) for own in self._own)
 
     def _add(self, block: NDArray[Any]) -> None:
         width = block.shape[1]
@@ -146,18 +168,18 @@ class _Pass:
             self._fill(y, block, start, stop, before)
             borders = y[m:] @ y.T if self._single else None
             products = _product(y[:m], y[:m]) if self._single else y @ y.T
-            self.own[i, :m, :m] += products[:m, :m]
+            self._own[i][:m, :m] += products[:m, :m]
             borders = products[m:] if borders is None else borders
             self._borders[i, :, :m] += borders[:, :m]
             self._borders[i, :, -3:] += borders[:, m:]
             if before is not None:
                 a = before[1:-3]
                 if self._single:
-                    self._across[i, :, :m] += _product(a, y[:m])
+                    self._across[i][:, :m] += _product(a, y[:m])
                     self._before[i] += a @ y[m:].T
                 else:
                     across = a @ y.T
-                    self._across[i, :, :m] += across[:, :m]
+                    self._across[i][:, :m] += across[:, :m]
                     self._before[i] += across[:, m:]
             before = y
 
@@ -180,29 +202,30 @@ class _Pass:
     def tile(self) -> GramTile:
         """Put the segments together."""
         w, led = self._w, self._led
-        count, size = len(self.own), 2 * self._w - 1
+        count, size = len(self._own), 2 * self._w - 1
         scales, products, sums = np.zeros((3, count, size))
-        for i, segment in enumerate(self._segments):
+        for i, own in enumerate(self._own):
             borders, before = self._borders[i], self._before[i]
             products[i, w - 1 :], sums[i, w - 1 :] = borders[0, :w], borders[1, :w]
-            scales[i, w - 1 :] = np.diagonal(self.own[i])
+            scales[i, w - 1 :] = np.diagonal(own)
             if i == 0:  # the run's first segment has no A, one that leads a tile in does not need it
                 continue
             d_anchor, d_ones, d_d = borders[2, -3:]
             products[i, : w - 1], sums[i, : w - 1] = before[:, 0] + d_anchor, before[:, 1] + d_ones
             scales[i, : w - 1] = scales[i - 1, w:] + d_d
             self._across[i] += borders[2, :w]
+            segment = self._segments[i - led]
             segment[w - 1 :, : w - 1] = self._across[i].T
             again = segment[: w - 1, : w - 1]
             np.add(before[:, 2], before[:, 2, None], out=again)  # in this order it is symmetric to the bit
-            again += self.own[i - 1, 1:, 1:]
+            again += self._own[i - 1][1:, 1:]
             again += d_d
         last = w - 1 + self._rows[-1][1] - self._rows[-1][0]  # rows beyond the end of the run stay zero
         self._segments[-1, last:], self._segments[-1, :, last:] = 0.0, 0.0
         norms = self._borders[led:, 0, -3]
         return GramTile(
             self._first,
-            self._segments[led:],
+            self._segments,
             scales[led:],
             products[led:],
             norms,
@@ -218,7 +241,8 @@ class _Pass:
         start, stop = self._rows[self._led][0], self._rows[-1][1]
         sums = (borders[:, 1, : self._w] + borders[:, 0, -2, None]).ravel()[: stop - start]
         # |x| below a third of |a|: the loss itself is at least twice |x|, and the two do not cancel.
-        near = 9 * np.diagonal(self.own[self._led :], axis1=1, axis2=2) <= norms[:, None]
+        own = self._segments[:, self._w - 1 :, self._w - 1 :]
+        near = 9 * np.diagonal(own, axis1=1, axis2=2) <= norms[:, None]
         for row in np.flatnonzero(~near.ravel()[: stop - start]):
             sums[row] = self._block[start + row].sum(dtype=np.float64)
         return np.asarray(sums)
