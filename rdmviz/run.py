@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from rdmviz.errors import MetricError, ProbeError, StepNotFoundError, WindowError
+from rdmviz.reading import ReadAhead
 from rdmviz.validation import (
     checked_attrs,
     checked_loss,
@@ -61,6 +62,7 @@ class TrainingRun:
         self._attrs = dict(attrs)
         self._store = store
         self._finite: np.ndarray | None = None
+        self._ahead = ReadAhead(self.chunked) if self.chunked is not None and store is None else None
 
     @classmethod
     def from_arrays(
@@ -189,6 +191,8 @@ class TrainingRun:
             )
         if self._store is not None:
             return self._store.rows(start, stop)
+        if self._ahead is not None:
+            return self._ahead(start, stop)
         return np.asarray(self._loss.variable.data[start:stop])
 
     @property
@@ -299,8 +303,11 @@ class TrainingRun:
     def _extent(self) -> str:
         return (
             f"{self.n_steps} rows (steps {self._steps[0]} to {self._steps[-1]}) "
-            f"× {self.n_samples} datapoints, {self._loss.dtype}"
+            f"× {self.n_samples} datapoints, {self._loss.dtype}{self._in_chunks()}"
         )
+
+    def _in_chunks(self) -> str:
+        return "" if self.chunked is None else f", in {self.chunked.npartitions} dask chunks"
 
     def _contents(self) -> list[tuple[str, list[str]]]:
         return [

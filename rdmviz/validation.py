@@ -56,7 +56,7 @@ def checked_loss(loss: Any) -> Any:
             f"loss has shape {array.shape}: {samples} datapoint(s); expected at least two, "
             "because a covariance between datapoints needs a pair"
         )
-    if isinstance(array, np.ma.MaskedArray):
+    if isinstance(array, np.ma.MaskedArray) or isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):
         raise LossShapeError("loss is a masked array; fill it first, for example loss.filled(numpy.nan)")
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         array = array.astype(np.float64)

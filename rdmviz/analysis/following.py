@@ -40,7 +40,7 @@ def follow(
     ::
 
         for row in rdmviz.follow("run.rdmviz", timeout=60):
-            print(int(row.step), float(row.trace))
+            print(row.step.item(), row.trace.item())
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SHORTEST = 65  # serves the default window and the one before it
 
 _grams: WeakKeyDictionary[TrainingRun, BandedGram] = WeakKeyDictionary()
+_locks: WeakKeyDictionary[TrainingRun, threading.RLock] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -29,6 +30,8 @@ def gram_of(run: TrainingRun, window: int) -> BandedGram:
     a few times, not each time. All other calls find it ready.
     """
     with _lock:
+        lock = _locks.setdefault(run, threading.RLock())
+    with lock:  # of this run: no other waits for it
         gram = _grams.get(run)
         needed = min(window + 1, run.n_steps)
         if gram is None or needed > gram.max_window:
@@ -42,7 +45,8 @@ def gram_of(run: TrainingRun, window: int) -> BandedGram:
                 marks = None if run.store is None else run.store.chunk_marks()
                 gram = _computed(run, reach if known is None else known.max_window, known)
                 keep_gram(run, gram, marks)
-            _grams[run] = gram
+            with _lock:
+                _grams[run] = gram
         return gram
 
 

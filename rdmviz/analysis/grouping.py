@@ -120,7 +120,7 @@ def groups(
             "bimodality": grouping.spread.bimodality,
             "participation": grouping.spread.participation,
             "participation_above": grouping.spread.participation_above,
-            "skipped_columns": findings.skipped,
+            "skipped_columns": "; ".join(f"{name}: {why}" for name, why in findings.skipped.items()),
         },
     ).set_xindex("label")
     words = describe(dataset)

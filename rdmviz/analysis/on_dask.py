@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.compute.rdm.detrending import degrees_of_freedom
 from rdmviz.compute.rdm.gram import BandedGram, assembled
-from rdmviz.compute.rdm.modes import WindowModes, check_ends, check_moving, leading_courses, oriented
+from rdmviz.compute.rdm.modes import WindowModes, check_ends, check_moving, leading, oriented
 from rdmviz.compute.rdm.one_window import OneWindow, WindowSums
-from rdmviz.compute.rdm.rows import fluctuations_of, read_window
+from rdmviz.compute.rdm.rows import fluctuations_of, read_block, read_window
 from rdmviz.compute.rdm.tiles import GramTile, gram_tile, tile_rows
 from rdmviz.errors import ChunkError
 
@@ -69,9 +69,7 @@ def gram_on_dask(losses: Any, max_window: int, known: BandedGram | None = None) 
     for first in range(len(done[0].segments) if done else 0, n_segments, segments):
         last = min(first + segments, n_segments)
         rows = tile_rows(first, last, w, n_rows)
-        row = [
-            _tile(losses, rows, samples, _gram_tile, "gram", first, last, w, n_rows) for samples in columns
-        ]
+        row = [_tile(losses, rows, samples, gram_tile, "gram", first, last, w, n_rows) for samples in columns]
         tiles += row
         sums.append(_tree_sum([tile.task for tile in row]))
     with one_blas_thread():  # where dask computes with threads of this process
@@ -103,7 +101,7 @@ def modes_on_dask(losses: Any, end: int, window: int, detrend: str, modes: int) 
         if not np.isfinite(sums.size):
             read_window(lambda start, stop: held[start - first : stop - first].compute(), end, window)
         check_moving(sums, end, window, detrend)
-        values, left = leading_courses(sums, modes, losses.shape[1])
+        values, left = leading(sums.kernel, modes, losses.shape[1])
         parts = [
             _tile(held, (0, window), samples, _part_along, "modes", detrend, left, offset=first)
             for samples in columns
@@ -119,20 +117,13 @@ def modes_on_dask(losses: Any, end: int, window: int, detrend: str, modes: int) 
 
 
 def _part_sums(losses: NDArray[Any], detrend: str) -> WindowSums:
-    with one_blas_thread():
-        return OneWindow(losses, detrend).sums(part=True)
+    return OneWindow(losses, detrend).sums(part=True)
 
 
 def _part_along(
     losses: NDArray[Any], detrend: str, left: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    with one_blas_thread():
-        return OneWindow(losses, detrend).along(left)
-
-
-def _gram_tile(block: NDArray[Any], first: int, last: int, w: int, n_rows: int) -> GramTile:
-    with one_blas_thread():
-        return gram_tile(block, first, last, w, n_rows)
+    return OneWindow(losses, detrend).along(left)
 
 
 def _tile(
@@ -157,10 +148,17 @@ def _tile(
     token = tokenize(losses, rows, samples, purpose, *arguments)
     rows = rows[0] + offset, rows[1] + offset
     name = f"rdmviz-{purpose}-rows-{rows[0]}-to-{rows[1] - 1}-datapoints-{samples[0]}-to-{samples[1] - 1}"
-    task = dask.delayed(function, pure=True)(
-        block.to_delayed().item(), *arguments, dask_key_name=f"{name}-{token[:12]}"
+    task = dask.delayed(_of_block, pure=True)(
+        block.to_delayed().item(), block.shape, function, *arguments, dask_key_name=f"{name}-{token[:12]}"
     )
     return _Tile(task, rows, samples)
+
+
+def _of_block(block: Any, shape: tuple[int, int], function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function on a block that is what the dask array says it is."""
+    losses = read_block(lambda start, stop: block, 0, shape[0], shape[1])
+    with one_blas_thread():
+        return function(losses, *arguments)
 
 
 def _tree_sum(tasks: list[Any]) -> Any:

@@ -8,11 +8,17 @@ beside a browser that scrubs: 24 frames in about 55 ms with one thread, 260 to 4
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
+
+_lock = threading.Lock()
+_inside = 0  # how many want one thread
+_limit: Any = None
 
 
 @cache
@@ -22,10 +28,34 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Limit BLAS to one thread inside a ``with``; the process's own setting returns afterwards."""
-    context: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return context
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit BLAS to one thread inside a ``with``; the process's own setting returns after the last of them.
+
+    The setting belongs to the process: where several threads were to keep and restore it each for itself,
+    the last to leave would put back what the first had set.
+    """
+    global _inside, _limit
+    with _lock:
+        if _inside == 0:
+            _limit = _controller().limit(limits=1, user_api="blas")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _let_go()
+                _limit.restore_original_limits()
+                _let_go()
+
+
+def _let_go() -> None:
+    """From 3.7 on, threadpoolctl heeds only the thread that set a limit first: here it may be any of ours."""
+    for library in _controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
 
 
 def cores() -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import uuid
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +22,7 @@ __all__ = ["keep_beside", "kept_beside"]
 
 _LOG = logging.getLogger("rdmviz")
 _CHUNKS = "chunks"
+_STALE_SECONDS = 3600
 
 
 def kept_beside(store: RunStore, name: str) -> tuple[dict[str, np.ndarray], int] | None:
@@ -36,7 +37,7 @@ def kept_beside(store: RunStore, name: str) -> tuple[dict[str, np.ndarray], int]
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         then = arrays.pop(_CHUNKS)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever it is that a zip file of any bytes makes of itself
         _LOG.info("%s is damaged and is made anew (%s)", path, error)
         return None
     now = store.chunk_marks()
@@ -64,6 +65,9 @@ def keep_beside(store: RunStore, name: str, arrays: Mapping[str, np.ndarray], ma
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*.part"):  # by a process that was killed
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                left.unlink()
         with part.open("wb") as file:
             np.savez(file, allow_pickle=False, **{**arrays, _CHUNKS: marks})
         part.replace(path)

@@ -2,7 +2,7 @@
 
 ::
 
-    zarr.json            attribute "rdmviz": schema, rows (the commit counter), name, attrs, columns
+    zarr.json            attribute "rdmviz": schema, rows (the commit counter), name, attrs, id, columns
     loss   (step, sample)   chunks of about 4 MB, each holding whole rows
     step   (step)           int64
     metrics/<column>        float64 (step)

@@ -41,12 +41,12 @@ def at(path: str | PathLike[str]) -> Path | str:
         )
     try:
         if "://" not in text:
-            return Path(text).expanduser()
+            return Path(text).expanduser().absolute()  # a working directory may change
         parts = urlsplit(text)
     except (RuntimeError, ValueError) as error:
         raise RunNotFoundError(f"{text!r:.120} is no path or URL that exists ({error})") from error
     if parts.scheme == "file":
-        return Path(url2pathname(parts.path))
+        return Path(url2pathname(parts.path)).absolute()
     return text
 
 

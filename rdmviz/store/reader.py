@@ -62,6 +62,7 @@ class RunStore:
             self._rows = int(head["rows"])
             self.name = str(head["name"])
             self.attrs: dict[str, Any] = dict(head["attrs"])
+            self.identity = str(head.get("id", ""))
             probe, metrics = head["probe"], head["metrics"]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._truncated(f"its header lacks or garbles {error}") from error
@@ -85,6 +86,10 @@ class RunStore:
         self._height = self._loss.chunks[0]
         if self._loss.chunks[1] < self._loss.shape[1]:
             raise self._truncated(f"loss has chunks of {self._loss.chunks}, not of whole rows")
+        if earlier is not None and self._facts() != earlier._facts():
+            raise TruncatedStoreError(
+                f"{where} is another run than the one that was open: it was replaced. Open it"
+            )
         known = earlier.steps if earlier is not None else np.empty(0, dtype=np.int64)
         self.steps: np.ndarray = self._column(group, "step", self._rows, known)
         if self.steps.dtype != np.int64 or (self.steps[1:] <= self.steps[:-1]).any():
@@ -101,7 +106,10 @@ class RunStore:
 
     def committed(self) -> int:
         """Return how many rows are committed by now, from the header alone."""
-        return int(self._head(self._open(self._store)).get("rows", 0))
+        rows = self._head(self._open(self._store)).get("rows")
+        if not isinstance(rows, int):
+            raise self._truncated(f"its header counts {rows!r:.60} rows")
+        return rows
 
     def grown(self) -> RunStore:
         """Return the store with the rows committed since; what was read of probe and steps is kept.
@@ -134,22 +142,27 @@ class RunStore:
         store = self._loss.store_path.store
         return Path(store.root) if isinstance(store, LocalStore) else None
 
-    def chunk_marks(self) -> np.ndarray:
-        """Size and checksum of each committed chunk of losses, ``(chunks, 2)``, int64.
+    def chunk_marks(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Size and checksum of the chunks that hold rows ``start .. stop - 1``, ``(chunks, 2)``, int64.
 
-        The last four bytes of a chunk are its checksum: nothing else of it is read. Zero for chunks that are
-        missing, and for stores that are no folder.
+        Of all committed rows by default. The last four bytes of a chunk are its checksum: nothing else of it
+        is read. Zero for chunks that are missing, and for stores that are no folder.
         """
-        marks = np.zeros((-(-self._rows // self._height), 2), dtype=np.int64)
+        first, last = start // self._height, -(-(self._rows if stop is None else stop) // self._height)
+        marks = np.zeros((last - first, 2), dtype=np.int64)
         if self.folder is None:
             return marks
-        for number in range(len(marks)):
+        for number in range(first, last):
             key = self._loss.metadata.encode_chunk_key((number, 0))
             path = self.folder / self._loss.path / key
             with contextlib.suppress(OSError), path.open("rb") as file:
                 size = file.seek(-4, os.SEEK_END) + 4
-                marks[number] = size, int.from_bytes(file.read(4), "little")
+                marks[number - first] = size, int.from_bytes(file.read(4), "little")
         return marks
+
+    def _facts(self) -> tuple[Any, ...]:
+        """Return what does not change while a run is recorded."""
+        return self.identity, self.name, self.attrs, self.shape[1], self.dtype, self._height
 
     def lazy_loss(self) -> indexing.LazilyIndexedArray:
         """Return the losses for xarray, read when their values are asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -48,6 +49,7 @@ class RunWriter:
     flush_seconds : float
         Commit whenever an append comes this much after the last commit; 0 commits every row.
 
+
     Raises
     ------
     StoreExistsError
@@ -88,6 +90,7 @@ class RunWriter:
         self._metrics: dict[str, str] = {}
         self._curves: dict[str, zarr.Array[Any]] = {}
         self._head: dict[str, Any] = {"schema": SCHEMA, "rows": 0, "name": str(name), "attrs": facts}
+        self.identity = uuid.uuid4().hex  # tells this recording from any other at the same path
         self.closed = False
         if self._place is None:
             self._store = MemoryStore(self._files)
@@ -256,7 +259,7 @@ class RunWriter:
         array[start:stop] = values
 
     def _commit(self) -> None:
-        self._head["rows"] = self._written
+        self._head["rows"], self._head["id"] = self._written, self.identity
         self._head["metrics"] = [{"name": name, "array": array} for name, array in self._metrics.items()]
         self._group.attrs[KEY] = self._head  # one file, replaced as a whole: the commit
         self._committed_at = time.monotonic()

@@ -46,11 +46,14 @@ writer.close()
 """
 
 
+FROM_EIGENVALUES = {"top_eigenvalue", "top_eigenvalue_share", "spectral_gap", "entropy", "effective_rank"}
+
+
 def assert_equal_curves(rows, run, **settings):
     found = xr.concat(rows, "step")
     expected = analyze(run, **settings)
     assert (found.step.values == expected.step.values).all()
-    assert set(found.data_vars) == set(expected.data_vars) - {"top_eigenvalue"}
+    assert set(found.data_vars) == set(expected.data_vars) - FROM_EIGENVALUES
     for name in found.data_vars:
         assert found[name].attrs == expected[name].attrs
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-10, atol=0, err_msg=name)

@@ -1,6 +1,8 @@
 """The Gram beside a stored run: found again, extended by appended rows, and never taken for another's."""
 
+import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -100,7 +102,7 @@ def test_other_losses_never_get_it(tmp_path, read):
     np.testing.assert_array_equal(found.trace, expected.trace)
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a zip", "cut", "pickle", "shape"])
+@pytest.mark.parametrize("damage", [b"", b"not a zip", "cut", "pickle", "shape", "flips"])
 def test_a_damaged_one_is_made_anew(tmp_path, read, damage):
     recording(tmp_path / "run", 300).close()
     expected, path = curves(tmp_path / "run"), tmp_path / "run" / "cache" / "gram.npz"
@@ -111,6 +113,16 @@ def test_a_damaged_one_is_made_anew(tmp_path, read, damage):
     elif damage == "shape":
         with np.load(path) as archive:
             np.savez(path, **{**archive, "scales": archive["scales"][:-1]})
+    elif damage == "flips":
+        whole = np.frombuffer(path.read_bytes(), np.uint8)
+        for seed in range(40):
+            flipped = whole.copy()
+            flipped[np.random.default_rng(seed).integers(0, len(whole), size=400)] ^= 0xFF
+            flipped[np.random.default_rng(seed).integers(-1200, 0, size=4)] ^= 0xFF  # the directory
+            path.write_bytes(flipped.tobytes())
+            assert curves(tmp_path / "run").identical(expected)
+        path.write_bytes(b"")
+        read[:] = read[:1]
     else:
         path.write_bytes(damage)
     assert curves(tmp_path / "run").identical(expected)
@@ -152,6 +164,38 @@ def test_a_run_replaced_while_it_is_read_keeps_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(gram_cache, "banded_gram", replaced)
     curves(tmp_path / "run")
     assert not (tmp_path / "run" / "cache").exists()
+
+
+def test_what_a_killed_process_left_is_swept_up(tmp_path):
+    recording(tmp_path / "run", 300).close()
+    (tmp_path / "run" / "cache").mkdir()
+    old, young = (tmp_path / "run" / "cache" / f".gram.npz.{name}.part" for name in ("0a", "0b"))
+    old.write_bytes(b"half")
+    young.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    curves(tmp_path / "run")
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_another_run_is_not_waited_for(monkeypatch):
+    waiting, free = threading.Event(), threading.Event()
+    build = gram_cache.banded_gram
+
+    def slow(*args, **options):
+        waiting.set()
+        assert free.wait(10)
+        return build(*args, **options)
+
+    busy, other = (rdmviz.TrainingRun.from_arrays(LOSSES[:100, :20]) for _ in range(2))
+    rdmviz.analyze(other, 20)
+    monkeypatch.setattr(gram_cache, "banded_gram", slow)
+    thread = threading.Thread(target=rdmviz.analyze, args=(busy, 20))
+    thread.start()
+    assert waiting.wait(10)
+    rdmviz.analyze(other, 20)
+    free.set()
+    thread.join()
 
 
 def test_small_runs_are_not_worth_it(tmp_path, monkeypatch):

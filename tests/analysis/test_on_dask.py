@@ -56,7 +56,7 @@ def test_verbs_take_a_chunked_run():
     )
     tracked, expected = rdmviz.mode_tracks(chunked, W), rdmviz.mode_tracks(whole, W)
     np.testing.assert_array_equal(tracked.identity, expected.identity)
-    assert "190 rows" in repr(chunked)
+    assert "190 rows (steps 0 to 189) × 230 datapoints, float32, in 4 dask chunks" in repr(chunked)
 
 
 def test_fewer_datapoints_than_rows_in_a_window():
@@ -106,8 +106,9 @@ def test_stores_are_opened_in_chunks(tmp_path, chunks):
 
 def test_what_cannot_be_chunked_says_so(tmp_path):
     run_of(LOSSES).save(tmp_path / "run")
-    with pytest.raises(OptionError, match=r"chunks='huge'.*give 'auto'"):
-        rdmviz.open_run(tmp_path / "run", chunks="huge")
+    for chunks in ("huge", 0, -5, (0, 10), {"step": 100}, True, (1, 2, 3), 2.5):
+        with pytest.raises(OptionError, match=r"chunks=.*do not fit.*give 'auto'"):
+            rdmviz.open_run(tmp_path / "run", chunks=chunks)
     np.savez(tmp_path / "run.npz", loss=LOSSES)
     with pytest.raises(OptionError, match="only a store is read chunk by chunk"):
         rdmviz.open_run(tmp_path / "run.npz", chunks="auto")
@@ -162,6 +163,59 @@ def test_a_cluster_gives_the_numbers_of_memory(client, tmp_path, chunks):
     ):
         same(rdmviz.analyze(whole, W), rdmviz.analyze(chunked, W))
         same_modes(rdmviz.eigenmodes(whole, 120, W), rdmviz.eigenmodes(chunked, 120, W))
+
+
+def test_blocks_that_are_not_what_the_array_says_are_refused():
+    lazy = da.from_array(LOSSES, chunks=(T, 115))
+    narrow = lazy.map_blocks(lambda block: block[:, :60], dtype=np.float32, meta=np.empty((0, 0)))
+    for ask in (lambda run: rdmviz.analyze(run, W), lambda run: rdmviz.eigenmodes(run, 100, W)):
+        with pytest.raises(ChunkError, match=r"datapoints 0 to .*LossShapeError.*gave shape"):
+            ask(run_of(narrow))
+    with pytest.raises(LossShapeError, match="masked"):
+        run_of(da.ma.masked_greater(lazy, 5))
+
+
+def test_a_run_recorded_again_at_the_same_path_is_another(client, tmp_path):
+    run_of(LOSSES).save(tmp_path / "run")
+    old = rdmviz.open_run(tmp_path / "run", chunks=(T, 50))
+    before = old.loss.persist()
+    run_of(LOSSES[::-1].copy()).save(tmp_path / "run", overwrite=True)
+    new = rdmviz.open_run(tmp_path / "run", chunks=(T, 50))
+    same(rdmviz.analyze(run_of(LOSSES[::-1]), W), rdmviz.analyze(new, W))
+    same_modes(rdmviz.eigenmodes(run_of(LOSSES[::-1]), 120, W), rdmviz.eigenmodes(new, 120, W))
+    del before
+    with pytest.raises(ChunkError, match="was replaced since it was opened"):
+        rdmviz.analyze(old, W)
+
+
+def test_rows_of_a_chunked_store_are_indexed_as_of_any_array(tmp_path):
+    run_of(LOSSES).save(tmp_path / "run")
+    loss = rdmviz.open_run(tmp_path / "run", chunks=(50, 100)).loss
+    for key in (5, -1, slice(100, 20, -7), [3, 50, 4], slice(None)):
+        np.testing.assert_array_equal(loss[key], LOSSES[key])
+        np.testing.assert_array_equal(loss[key, 7], LOSSES[key][..., 7])
+
+
+def test_a_relative_path_survives_a_change_of_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_of(LOSSES).save("run")
+    plain, chunked = rdmviz.open_run("run"), rdmviz.open_run("run", chunks="auto")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    same(rdmviz.analyze(plain, W), rdmviz.analyze(chunked, W))
+
+
+def test_windows_that_lost_digits_are_read_together():
+    losses = np.exp(-np.arange(T)[:, None] / RNG.uniform(1, 2, 60)) * 1e6 + RNG.gamma(2.0, size=(T, 60))
+    passes = []
+
+    def counted(block, block_info=None):
+        passes.append(block_info[0]["chunk-location"])
+        return block
+
+    lazy = da.from_array(losses, chunks=(T, 30)).map_blocks(counted, dtype=float, meta=np.empty((0, 0)))
+    same(rdmviz.analyze(run_of(losses), W), rdmviz.analyze(run_of(lazy), W))
+    assert len(passes) <= 2 * 2  # two chunks: once for the Gram, once for all windows that need their rows
 
 
 def slow(block):

@@ -15,9 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
 from itertools import pairwise
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -185,14 +183,18 @@ def assembled(
         parts = [getattr(tile, name) for tile in tiles]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
+    if segments is None:
+        segments = joined("segments")
     row_sums = joined("row_sums")
     finite = np.ones(len(row_sums), dtype=bool)
     for tile in tiles:
         start, stop = tile_rows(tile.first, tile.first + len(tile.segments), max_window, len(finite))
         finite[start:stop] &= tile.finite
+    for segment, row in zip(*np.nonzero(~np.isfinite(np.diagonal(segments, axis1=1, axis2=2))), strict=True):
+        finite[(segment - 1) * max_window + 1 + row] = False  # too large to be squared together
     gram = BandedGram(
         max_window=max_window,
-        segments=joined("segments") if segments is None else segments,
+        segments=segments,
         scales=joined("scales"),
         anchor_products=joined("anchor_products"),
         anchor_norms=joined("anchor_norms"),
@@ -222,7 +224,7 @@ def banded_gram(
     workers: int = 1,
     known: BandedGram | None = None,
 ) -> BandedGram:
-    """Banded Gram of a run in one pass over its rows: ``4 T max_window n`` flops, ``32 T max_window`` bytes.
+    """Banded Gram of a run in one pass over its rows: ``3 T max_window n`` flops, ``32 T max_window`` bytes.
 
     Parameters
     ----------
@@ -299,13 +301,15 @@ def _in_tiles(
         return gram_tile(part, first, last, w, n_rows, precision, out)
 
     tasks = [(part, left) for part in ranges for left in columns]
-    found = list(map(tile, tasks) if workers == 1 else pool.map(tile, tasks))
-    if len(columns) == 1:
-        return found
-    sums = [reduce(add, found[i : i + len(columns)]) for i in range(0, len(found), len(columns))]
-    for (first, last), whole in zip(ranges, sums, strict=True):
-        segments[first:last] = whole.segments
-    return sums
+    found: list[GramTile] = []
+    for (_, left), new in zip(
+        tasks, map(tile, tasks) if workers == 1 else pool.map(tile, tasks), strict=True
+    ):
+        if left == 0:
+            found.append(new)
+        else:  # in order, whichever is ready first; the sum is in the run's segments already
+            found[-1] = found[-1].taking_in(new)
+    return found
 
 
 def _reads(

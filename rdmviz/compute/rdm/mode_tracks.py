@@ -113,7 +113,7 @@ def mode_tracks(
             turn, partner = continued(met, blocks, before, modes)
             before, old = blocks, partner >= 0
             identity[row, old] = identity[row - 1, partner[old]]
-            overlap[row, old] = np.abs(turn.T @ met)[old, partner[old]]
+            overlap[row, old] = np.minimum(np.abs(turn.T @ met)[old, partner[old]], 1.0)
             born = ~old & (leading[i] > 0)
             identity[row, born] = known + np.arange(born.sum())
             known += int(born.sum())

@@ -88,11 +88,11 @@ def window_modes(rows: Rows, end: int, window: int, detrend: str, modes: int, n_
     check_moving(sums, end, window, detrend)
     nu = degrees_of_freedom(window, detrend)
     if held.narrow:
-        values, vectors = _leading(sums.kernel, modes, window)
+        values, vectors = leading(sums.kernel, modes, window)
         left = vectors @ held.fluctuations().T
         left /= np.linalg.norm(left, axis=1, keepdims=True)
         return oriented(values / nu, vectors, left, fitted_displacement(held.losses), nu, held.fluctuations)
-    values, left = leading_courses(sums, modes, held.losses.shape[1])
+    values, left = leading(sums.kernel, modes, held.losses.shape[1])
     along, displacement = held.along(left)
     return oriented(values / nu, along, left, displacement, nu, held.fluctuations)
 
@@ -123,14 +123,6 @@ def check_moving(sums: WindowSums, end: int, window: int, detrend: str) -> None:
         )
 
 
-def leading_courses(sums: WindowSums, modes: int, n_samples: int) -> tuple[Floats, Floats]:
-    """Eigenvalues of the kernel ``(window,)``, descending, and the leading unit time courses ``(k, window)``.
-
-    Modes that are zero within rounding are left out.
-    """
-    return _leading(sums.kernel, modes, n_samples)
-
-
 def oriented(
     values: Floats,
     vectors: Floats,
@@ -145,7 +137,11 @@ def oriented(
     return WindowModes(values, vectors * signs, left * signs, displacement, nu, fluctuations)
 
 
-def _leading(kernel: Floats, modes: int, other_side: int) -> tuple[Floats, Floats]:
+def leading(kernel: Floats, modes: int, other_side: int) -> tuple[Floats, Floats]:
+    """Eigenvalues of a kernel ``(m,)``, descending, and its leading unit eigenvectors ``(k, m)``.
+
+    Those that are zero within rounding are left out; `other_side` is the other side of X.
+    """
     values, basis = np.linalg.eigh(kernel)
     values = np.maximum(values[::-1], 0.0)
     real = values > max(len(kernel), other_side) * np.finfo(np.float64).eps * values[0]

@@ -71,7 +71,10 @@ def row_source(losses: NDArray[Any] | Rows, shape: tuple[int, int] | None) -> tu
 
 def read_block(rows: Rows, start: int, stop: int, n_samples: int) -> NDArray[Any]:
     """Read rows ``start .. stop-1``, ``(stop - start, n)``, and check what came."""
-    block = np.asarray(rows(start, stop))
+    given = rows(start, stop)
+    if isinstance(given, np.ma.MaskedArray):
+        raise LossShapeError(f"rows {start} to {stop - 1} are a masked array; fill it, with NaN for gaps")
+    block = np.asarray(given)
     _require_real(block)
     if block.shape != (stop - start, n_samples):
         raise LossShapeError(

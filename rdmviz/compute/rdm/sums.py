@@ -50,7 +50,7 @@ def _projections(segments: Floats, q: Floats, group: int) -> tuple[Floats, Float
     One product serves all windows of a group: its columns are the polynomials of each, moved into place.
     """
     window, d = q.shape
-    columns = _in_place(window, d, group, q.tobytes())
+    columns = _shifted(window, d, group, q.tobytes())
     gq = segments @ columns
     both = (columns.T @ gq).reshape(-1, group, d, group, d)
     own = np.arange(group)
@@ -63,7 +63,7 @@ def _projections(segments: Floats, q: Floats, group: int) -> tuple[Floats, Float
 
 
 @lru_cache(maxsize=16)
-def _in_place(window: int, d: int, group: int, values: bytes) -> Floats:
+def _shifted(window: int, d: int, group: int, values: bytes) -> Floats:
     """Polynomials of `group` windows, ``(window + group - 1, group d)``, each a row further than the last."""
     columns = np.zeros((window + group - 1, group, d))
     for j in range(group):

@@ -7,7 +7,7 @@ So the pass may be cut in both directions and spread over threads, processes or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +51,10 @@ class GramTile:
 
     def __add__(self, other: GramTile) -> GramTile:
         """Products of both sets of datapoints; a row counts as finite where it is in both."""
+        return replace(self, segments=self.segments.copy()).taking_in(other)
+
+    def taking_in(self, other: GramTile) -> GramTile:
+        """Add another set of datapoints; their products go into this tile's own segments."""
         if (self.first, self.segments.shape, len(self.finite)) != (
             other.first,
             other.segments.shape,
@@ -60,17 +64,20 @@ class GramTile:
                 f"tiles of segments {self.first}+{self.segments.shape} and "
                 f"{other.first}+{other.segments.shape} cannot be added; expected the same segments"
             )
-        return GramTile(
-            self.first,
-            self.segments + other.segments,
-            self.scales + other.scales,
-            self.anchor_products + other.anchor_products,
-            self.anchor_norms + other.anchor_norms,
-            self.anchored_sums + other.anchored_sums,
-            self.row_sums + other.row_sums,
-            self.finite & other.finite,
-            self.n_samples + other.n_samples,
-        )
+        segments = self.segments
+        with np.errstate(invalid="ignore", over="ignore"):  # of rows that are not finite together
+            segments += other.segments
+            return GramTile(
+                self.first,
+                segments,
+                self.scales + other.scales,
+                self.anchor_products + other.anchor_products,
+                self.anchor_norms + other.anchor_norms,
+                self.anchored_sums + other.anchored_sums,
+                self.row_sums + other.row_sums,
+                self.finite & other.finite,
+                self.n_samples + other.n_samples,
+            )
 
 
 def tile_rows(first: int, last: int, max_window: int, n_rows: int) -> tuple[int, int]:
