@@ -59,7 +59,8 @@ def checked_loss(loss: Any) -> Any:
     if isinstance(array, np.ma.MaskedArray):
         raise LossShapeError("loss is a masked array; fill it first, for example loss.filled(numpy.nan)")
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
+        with np.errstate(over="ignore"):  # extended precision reaches further; beyond float64 it is infinite
+            array = array.astype(np.float64)
     if is_dask(array):
         return array
     view = array.view() if isinstance(array, np.memmap) else np.asarray(array).view()
