@@ -188,6 +188,27 @@ def test_small_fluctuations_of_losses_whose_squares_hardly_fit(detrend):
     np.testing.assert_allclose(found, traces(LOSSES + 2.0**20, W, detrend)[0], rtol=1e-10)
 
 
+@pytest.mark.parametrize("window", [W, N // 2])
+@pytest.mark.parametrize("seed", range(30))
+def test_datapoints_of_every_order_of_magnitude(seed, window):
+    """Solvers may fail over entries that differ by more than float64 reaches."""
+    rng = np.random.default_rng(seed)
+    losses = rng.normal(size=(T, N)) * 10.0 ** rng.permutation(np.linspace(-300, 148, N))
+    found, largest = numbers(losses, window, "constant"), np.abs(losses).max(axis=0).argmax()
+    leading = [found["trace"][-1], found["spectra"][-1, 0], found["tracked"][-1, 0], found["eigenvalues"][0]]
+    leading += [found["trace of the stream"], found["spectrum of the stream"][0]]
+    np.testing.assert_allclose(leading, losses[-window:, largest].var(ddof=1), rtol=1e-10)
+    np.testing.assert_allclose(np.abs(found["vectors"]), np.eye(N)[[largest]], atol=1e-9)
+
+
+@pytest.mark.parametrize("detrend", DETRENDS)
+def test_losses_whose_squares_just_fit(detrend):
+    losses = RNG.normal(size=(T, N)) * np.sqrt(np.finfo(np.float64).max / 6 / N / W)
+    found = numbers(losses, W, detrend)
+    assert np.isfinite(found["trace"][W - 1 :]).all()
+    np.testing.assert_allclose(found["tracked"][-1, 0], found["eigenvalues"][0], rtol=1e-10)
+
+
 def test_extended_precision_beyond_float64_is_infinite():
     losses = LOSSES.astype(np.longdouble)
     losses[30] *= np.longdouble("1e4000")

@@ -147,6 +147,13 @@ def test_modes_without_noise_are_counted_and_rounding_is_not(shape, rank):
     assert (found.n_above, found.edge, found.noise) == (rank, 0, 0)
 
 
+def test_surrogates_of_losses_whose_squares_just_fit():
+    course = np.array([-1.0, 3.0, -3.0, 1.0]) / np.sqrt(20)  # all that quadratic detrending leaves of 4 rows
+    x = np.outer(course, [1.2e154, 1.0])
+    found = nulls.surrogate_edge(x, "quadratic", how="ar1", draws=19)
+    np.testing.assert_allclose(found.largest, 1.2e154**2, rtol=1e-10)
+
+
 @pytest.mark.parametrize("how", nulls.SURROGATES)
 @pytest.mark.parametrize("detrend", CENTRED)
 def test_surrogates_keep_each_variance_and_have_no_trend(how, detrend):

@@ -307,7 +307,7 @@ def _surrogate(x: Floats, detrend: str, how: str, generator: np.random.Generator
             row += phi * before
     y = detrended(y, detrend)
     now = np.einsum("ij,ij->j", y, y)
-    return np.asarray(y * np.sqrt(np.divide(squares, now, out=np.zeros_like(now), where=now > 0)))
+    return np.asarray(y * np.divide(np.sqrt(squares), np.sqrt(now), out=np.zeros_like(now), where=now > 0))
 
 
 @lru_cache(maxsize=64)
