@@ -59,7 +59,7 @@ def checked_loss(loss: Any) -> Any:
     if isinstance(array, np.ma.MaskedArray) or isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):
         raise LossShapeError("loss is a masked array; fill it first, for example loss.filled(numpy.nan)")
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
+        array = array.map_blocks(_float64, dtype=np.float64) if is_dask(array) else _float64(array)
     if is_dask(array):
         return array
     view = array.view() if isinstance(array, np.memmap) else np.asarray(array).view()
@@ -67,6 +67,12 @@ def checked_loss(loss: Any) -> Any:
         view = view.astype(view.dtype.newbyteorder("="))
     view.flags.writeable = False
     return view
+
+
+def _float64(array: np.ndarray) -> np.ndarray:
+    """Return a copy in float64; extended precision beyond it is infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
 
 
 def is_dask(array: Any) -> bool:

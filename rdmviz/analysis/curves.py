@@ -19,7 +19,7 @@ from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.gram import BandedGram
 from rdmviz.compute.rdm.observables import HeatCapacity
 from rdmviz.compute.rdm.summed import detrended_variance, of_row_sums
-from rdmviz.compute.rdm.windows import WindowTraces, full_windows, window_spectra, window_traces
+from rdmviz.compute.rdm.windows import SMALLEST, WindowTraces, full_windows, window_spectra, window_traces
 from rdmviz.compute.warning.indicators import rolling_autocorrelation, rolling_slope, rolling_variance
 from rdmviz.errors import OptionError
 
@@ -98,8 +98,10 @@ def analyze(
         that the squares of its row overflow (beyond 1e150); the attribute ``silent_steps`` then lists such
         steps. Where a value itself leaves the range of float64 (loss⁴ does for losses beyond 1e77 or below
         1e-77) it is NaN, and the attribute ``out_of_range`` names the curve and its steps. Where nothing
-        moves the trace is 0 and ratios are NaN. Those from eigenvalues (and the ``"capacity"`` variant) share
-        an eigenproblem per window, which is solved for the steps that are read, when they are read.
+        moves the trace is 0 and ratios are NaN; so they are where losses move by less than 1e-154, whose
+        squares underflow, and ``out_of_range`` says so. Those from eigenvalues (and the ``"capacity"``
+        variant) share an eigenproblem per window, which is solved for the steps that are read, when they are
+        read.
 
     Raises
     ------
@@ -200,7 +202,9 @@ def summary_heat_capacity(gram: BandedGram, traces: WindowTraces, shc: str) -> F
     trace, window = traces.trace, traces.window
     if shc == "total":  # the summed loss is one series: its detrended variance in each window is 1'C1
         if traces.detrend == "none":
-            total = detrended_variance(gram.row_sums, window, "none")
+            with np.errstate(over="ignore"):
+                total = detrended_variance(gram.row_sums, window, "none")
+            total = np.where(np.isfinite(total), total, np.nan)
         else:
             (total,) = of_row_sums(gram, window, lambda s, _: detrended_variance(s, window, traces.detrend))
         return np.where(trace == 0, 0.0, total)
@@ -240,9 +244,12 @@ def _out_of_range(
             if len(rows):
                 first, last = steps[rows[[0, -1]]]
                 said.append(f"{name} in {len(rows)} windows, first at step {first}, last at step {last}")
-    if not said:
-        return {}
-    text = "; ".join(said)
-    return {
-        "out_of_range": f"NaN, too large or too small for float64: {text}; record the losses in other units"
-    }
+    said = ["NaN, too large or too small for float64: " + "; ".join(said)] if said else []
+    mean, still = np.abs(curves["mean_loss"]), speaks & (curves["trace"] == 0)
+    rows = np.flatnonzero(still & (mean > 0) & (mean < SMALLEST))
+    if len(rows):
+        said.append(
+            f"0, squares too small for float64: trace in {len(rows)} windows, "
+            f"first at step {steps[rows[0]]}, last at step {steps[rows[-1]]}"
+        )
+    return {"out_of_range": "; ".join([*said, "record the losses in other units"])} if said else {}

@@ -12,3 +12,7 @@ STEPS = np.cumsum(RNG.integers(1, 5, size=T))
 
 def make_run(losses=LOSSES, steps=STEPS):
     return TrainingRun.from_arrays(losses, steps=steps, name="toy")
+
+
+FROM_EIGENVALUES = ["top_eigenvalue", "top_eigenvalue_share", "spectral_gap", "entropy", "effective_rank"]
+"""Curves of analyze that need an eigenproblem per window."""

@@ -8,7 +8,7 @@ from rdmviz.compute.errors import LossShapeError, WindowError
 from rdmviz.compute.rdm import gram as gram_module
 from rdmviz.compute.rdm import rows as rows_module
 from rdmviz.compute.rdm.gram import banded_gram
-from rdmviz.compute.rdm.windows import window_traces
+from rdmviz.compute.rdm.windows import window_spectra, window_traces
 
 RNG = np.random.default_rng(3)
 LOSSES = RNG.gamma(2.0, size=(150, 23))
@@ -105,13 +105,16 @@ def test_a_run_without_a_finite_row_says_nothing_but_does_not_fail():
 
 
 @pytest.mark.parametrize("detrend", DETRENDS)
-@pytest.mark.parametrize("mean", [0.0, 1e4])
+@pytest.mark.parametrize("mean", [0.0, 1e4, 1e6])
 def test_single_precision_products(detrend, mean):
     losses = RNG.normal(size=(300, 80)) + mean
-    found = window_traces(banded_gram(losses, 50, precision="single"), 50, detrend, reader(losses))
-    trace, square, _ = traces(losses, 50, detrend)
+    gram = banded_gram(losses, 50, precision="single")
+    found = window_traces(gram, 50, detrend, reader(losses))
+    trace, square, top = traces(losses, 50, detrend)
     np.testing.assert_allclose(found.trace, trace, rtol=5e-6)
     np.testing.assert_allclose(found.square, square, rtol=5e-6)
+    spectra = window_spectra(gram, found, np.arange(300), reader(losses))
+    np.testing.assert_allclose(spectra[:, 0], top, rtol=5e-6)
 
 
 @pytest.mark.parametrize(

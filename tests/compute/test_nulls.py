@@ -138,6 +138,22 @@ def test_a_spectrum_without_a_bulk_has_modes_in_half_of_it_at_most():
     assert found.n_above == 20
 
 
+@pytest.mark.parametrize("rank", [1, 3, 8])
+@pytest.mark.parametrize("shape", [(40, 20), (40, 100), (64, 20_000)])
+def test_modes_without_noise_are_counted_and_rounding_is_not(shape, rank):
+    rows = RNG.normal(size=(shape[0], rank)) @ RNG.normal(size=(rank, shape[1]))
+    nu = shape[0] - 1
+    found = marchenko_pastur_edge(spectra((rows - rows.mean(axis=0))[None], nu)[0], shape[1], nu)
+    assert (found.n_above, found.edge, found.noise) == (rank, 0, 0)
+
+
+def test_surrogates_of_losses_whose_squares_just_fit():
+    course = np.array([-1.0, 3.0, -3.0, 1.0]) / np.sqrt(20)  # all that quadratic detrending leaves of 4 rows
+    x = np.outer(course, [1.2e154, 1.0])
+    found = nulls.surrogate_edge(x, "quadratic", how="ar1", draws=19)
+    np.testing.assert_allclose(found.largest, 1.2e154**2, rtol=1e-10)
+
+
 @pytest.mark.parametrize("how", nulls.SURROGATES)
 @pytest.mark.parametrize("detrend", CENTRED)
 def test_surrogates_keep_each_variance_and_have_no_trend(how, detrend):

@@ -1,13 +1,22 @@
 """What must hold for any losses."""
 
+from functools import reduce
+from itertools import pairwise
+from operator import add
+
+import dask.array as da
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles import DETRENDS, reader
 
-from rdmviz.compute.rdm.gram import banded_gram
+from rdmviz.analysis.on_dask import gram_on_dask
+from rdmviz.compute.rdm.gram import assembled, banded_gram
+from rdmviz.compute.rdm.modes import window_modes
 from rdmviz.compute.rdm.observables import heat_capacity_variance, participation_ratio
+from rdmviz.compute.rdm.streaming import StreamingWindow
+from rdmviz.compute.rdm.tiles import gram_tile, tile_rows
 from rdmviz.compute.rdm.windows import window_spectra, window_traces
 
 # Multiples of 1/64: sums and shifts are exact, so an invariance that fails is ours.
@@ -90,3 +99,88 @@ def test_the_longest_window_of_the_gram_does_not_matter(losses, window, detrend,
     two = window_traces(banded_gram(losses, window + longer), window, detrend, reader(losses))
     _close(two.trace, one.trace)
     _close(two.square, one.square)
+
+
+def _modes(losses, window, detrend):
+    """Modes of the last window, where something moves and eigenvalues are far enough apart to have them."""
+    last = len(losses) - 1
+    found = window_traces(banded_gram(losses, window), window, detrend, reader(losses))
+    assume(found.trace[-1] > 0)
+    modes = window_modes(reader(losses), last, window, detrend, 3, len(losses))
+    values = modes.eigenvalues[: len(modes.vectors) + 1]
+    assume((-np.diff(values) > 1e-3 * values[0]).all())
+    return modes
+
+
+def _same_modes(found, expected, order=slice(None), scale=1.0):
+    np.testing.assert_allclose(
+        found.eigenvalues, expected.eigenvalues * scale**2, rtol=1e-9, atol=1e-12 * expected.trace * scale**2
+    )
+    cosines = np.abs(np.einsum("kn,kn->k", found.vectors, expected.vectors[:, order]))
+    np.testing.assert_allclose(cosines, 1, rtol=1e-9)
+
+
+@given(runs, st.integers(4, 8), detrends, st.integers(-30, 30), st.integers(0, 2**32 - 1))
+def test_modes_follow_their_datapoints_and_neither_units_nor_constants_turn_them(
+    losses, window, detrend, exponent, seed
+):
+    random = np.random.default_rng(seed)
+    order, scale = random.permutation(losses.shape[1]), 2.0**exponent
+    shift = 0 if detrend == "none" else random.integers(-(2**20), 2**20, size=losses.shape[1])
+    expected = _modes(losses, window, detrend)
+    _same_modes(_modes(((losses + shift) * scale)[:, order], window, detrend), expected, order, scale)
+
+
+@given(runs, st.integers(4, 8), detrends)
+def test_eigenvalues_add_up_to_the_trace_and_are_no_more_than_the_rank(losses, window, detrend):
+    found = window_traces(banded_gram(losses, window), window, detrend, reader(losses))
+    assume(found.trace[-1] > 0)
+    modes = window_modes(reader(losses), len(losses) - 1, window, detrend, window, len(losses))
+    assert len(modes.vectors) <= min(found.nu, losses.shape[1])
+    assert len(modes.eigenvalues) == min(window, losses.shape[1])
+    np.testing.assert_allclose(modes.trace, found.trace[-1], rtol=1e-10)
+    kept = modes.eigenvalues[: len(modes.vectors)]
+    np.testing.assert_allclose(kept.sum(), modes.trace, rtol=1e-10)
+    np.testing.assert_allclose(modes.vectors @ modes.vectors.T, np.eye(len(kept)), atol=1e-9)
+
+
+@given(runs, st.integers(4, 8), detrends, st.data())
+def test_parts_make_the_whole(losses, window, detrend, data):
+    """Sums of Grams of datapoints, tiles of both rows and datapoints, and the chunks of a dask array."""
+    rows, n = losses.shape
+    cuts = [0, *sorted(data.draw(st.sets(st.integers(1, n - 1), max_size=3))), n]
+    reach = min(window + 2, rows)
+    segments = -(-rows // reach)
+    seams = [0, *sorted(data.draw(st.sets(st.integers(1, max(1, segments - 1)), max_size=2))), segments]
+    summed = (gram_tile(losses[:, a:b], 0, segments, reach, rows) for a, b in pairwise(cuts))
+    tiled = [
+        reduce(
+            add,
+            (
+                gram_tile(losses[slice(*tile_rows(low, high, reach, rows)), a:b], low, high, reach, rows)
+                for a, b in pairwise(cuts)
+            ),
+        )
+        for low, high in pairwise(np.unique(seams).tolist())
+    ]
+    heights = data.draw(st.integers(1, rows))
+    chunks = (heights, tuple(np.diff(cuts).tolist()))
+    chunked = gram_on_dask(da.from_array(losses, chunks=chunks), reach)
+    whole = window_traces(banded_gram(losses, reach), window, detrend, reader(losses))
+    for gram in (assembled([reduce(add, summed)], reach), assembled(tiled, reach), chunked):
+        assert gram.n_samples == n
+        found = window_traces(gram, window, detrend, reader(losses))
+        np.testing.assert_allclose(found.trace, whole.trace, rtol=1e-10, atol=1e-11)
+        np.testing.assert_allclose(found.purity, whole.purity, rtol=1e-10, atol=1e-11)
+
+
+@given(runs, st.integers(4, 8), detrends)
+def test_a_stream_says_what_the_whole_says(losses, window, detrend):
+    found = window_traces(banded_gram(losses, window), window, detrend, reader(losses))
+    spectra = window_spectra(banded_gram(losses, window), found, np.arange(len(losses)), reader(losses))
+    stream = StreamingWindow(losses.shape[1], window, detrend)
+    for row, losses_of_row in enumerate(losses):
+        latest = stream.append(losses_of_row)
+        np.testing.assert_allclose(latest.trace, found.trace[row], rtol=1e-10)
+        np.testing.assert_allclose(latest.purity, found.purity[row], rtol=1e-10)
+        np.testing.assert_allclose(stream.spectrum(), spectra[row], rtol=1e-9, atol=1e-12 * max(spectra[row]))

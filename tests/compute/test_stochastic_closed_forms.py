@@ -1,4 +1,4 @@
-"""Ornstein-Uhlenbeck processes and the Gaussian 2RDM, whose covariances are known."""
+"""Ornstein-Uhlenbeck processes, the Gaussian 2RDM, a second-order transition: covariances that are known."""
 
 import numpy as np
 import pytest
@@ -116,3 +116,27 @@ def test_gaussian_density_matrix_of_linear_regression():
     covariance = found.vectors.T @ (found.eigenvalues[: len(found.vectors), None] * found.vectors)
     error = np.linalg.norm(covariance - expected) / np.linalg.norm(expected)
     assert error < 5 / np.sqrt(draws)
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.5, 2.0])
+def test_the_second_order_transition_of_a_linear_network_under_weight_decay(decay):
+    """Langevin motion of w1, w2 in ``(1 - w1 w2)² + decay |w|²``: losses k_i (1 - w1 w2)² have C = V k k^T.
+
+    ``V = 2 decay² T`` below the transition at 1 and ``2 {[T/2(decay-1)]² + [T/2(decay+1)]²}`` above it
+    (the model is that of Ziyin & Ueda, arXiv:2205.12510). Losses above are chi-squared at the worst, whose
+    variance 20000 draws give to 2.6%: held to four times that.
+    """
+    rng, temperature, dt, draws = np.random.default_rng(0), 1e-3, 0.02, 20_000
+    w = np.full((2, draws), np.sqrt(max(1 - decay, 0.0)))
+    for _ in range(int(4 / abs(decay - 1) / dt)):
+        force = 2 * (1 - w[0] * w[1]) * w[::-1] - 2 * decay * w
+        w = w + force * dt + np.sqrt(2 * temperature * dt) * rng.normal(size=w.shape)
+    strengths = rng.uniform(0.5, 2, size=6)
+    losses = ((1 - w[0] * w[1]) ** 2)[:, None] * strengths
+    below, above = 2 * decay**2 * temperature, 0.0
+    if decay > 1:
+        above = 2 * sum((temperature / 2 / (decay + sign)) ** 2 for sign in (-1, 1))
+    found = window_modes(reader(losses), draws - 1, draws, "constant", 6, draws)
+    assert found.eigenvalues[0] == pytest.approx((above or below) * strengths @ strengths, rel=0.1)
+    assert len(found.vectors) == 1
+    np.testing.assert_allclose(found.vectors[0], strengths / np.linalg.norm(strengths), rtol=1e-9)

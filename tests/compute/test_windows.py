@@ -80,6 +80,8 @@ def test_pure_linear_drift(window):
     expected = slope @ slope * window * (window + 1) / 12
     np.testing.assert_allclose(constant.trace[window - 1 :], expected, rtol=1e-10)
     np.testing.assert_allclose(constant.square[window - 1 :], expected**2, rtol=1e-10)
+    top = window_spectra(gram, constant, np.arange(window - 1, T), reader(losses))[:, 0]
+    np.testing.assert_allclose(top, expected, rtol=1e-10)
     for detrend in ("linear", "quadratic"):
         gone = window_traces(gram, window, detrend, reader(losses))
         assert (gone.trace[window - 1 :] == 0).all()

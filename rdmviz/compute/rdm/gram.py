@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -248,9 +249,12 @@ def banded_gram(
     LossShapeError
         If the losses are not real numbers of shape ``(rows, datapoints)`` with two datapoints or more.
     WindowError
-        If `max_window` is below 2, or `known` is not the beginning of the same run.
+        If `max_window` is not a whole number of 2 or more, or `known` is not the beginning of the same run.
     """
     rows, (n_rows, n_samples) = row_source(losses, shape)
+    asked: object = max_window
+    if not isinstance(asked, Integral):
+        raise WindowError(f"max_window={max_window!r} must be a whole number of rows")
     if max_window < 2 or n_rows < 2:
         raise WindowError(f"max_window={max_window} over {n_rows} rows: a window needs at least two rows")
     w = min(int(max_window), n_rows)

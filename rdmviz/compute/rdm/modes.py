@@ -13,7 +13,7 @@ from rdmviz.compute.errors import FlatWindowError, NonFiniteLossError, WindowErr
 from rdmviz.compute.rdm.detrending import check_window, degrees_of_freedom
 from rdmviz.compute.rdm.one_window import OneWindow, WindowSums, fitted_displacement
 from rdmviz.compute.rdm.rows import Rows, read_window
-from rdmviz.compute.rdm.windows import FLAT
+from rdmviz.compute.rdm.windows import FLAT, SMALLEST, stillness
 
 Floats = NDArray[np.float64]
 
@@ -109,7 +109,9 @@ def check_ends(end: int, window: int, n_rows: int) -> tuple[int, int]:
 
 def check_moving(sums: WindowSums, end: int, window: int, detrend: str) -> None:
     """Raise :class:`FlatWindowError` or :class:`NonFiniteLossError` where a window has no modes to show."""
-    moved, floor = float(np.trace(sums.kernel)), FLAT**2 * sums.size
+    with np.errstate(over="ignore"):
+        moved = float(np.trace(sums.kernel))
+    floor = stillness(FLAT**2 * sums.size)
     if not np.isfinite(floor + moved):
         raise NonFiniteLossError(
             f"the window of {window} rows that ends at row {end} holds losses up to "
@@ -117,9 +119,10 @@ def check_moving(sums: WindowSums, end: int, window: int, detrend: str) -> None:
             "in other units"
         )
     if moved <= floor:
+        tiny = f"; squares of losses up to {sums.largest:.3g} are too small for float64, record other units"
         raise FlatWindowError(
             f"nothing moves in the window of {window} rows that ends at row {end} once the {detrend} part is "
-            "removed; it has no modes"
+            "removed; it has no modes" + (tiny if 0 < sums.largest < SMALLEST else "")
         )
 
 

@@ -106,8 +106,9 @@ def without_rounding(values: Floats, products: Floats) -> Floats:
 
     `products` are those of the rows before they were detrended, ``(..., window, window)``.
     """
-    floor = np.maximum(values[..., 0], 0.0) * 64 + np.trace(products, axis1=-2, axis2=-1)
-    return np.where(values > FLAT * floor[..., None], values, 0.0)
+    removed = (FLAT * np.diagonal(products, axis1=-2, axis2=-1)).sum(axis=-1)  # FLAT first: sums may overflow
+    floor = 64 * FLAT * np.maximum(values[..., 0], 0.0) + removed
+    return np.where(values > floor[..., None], values, 0.0)
 
 
 def _solve(products: Floats, traces: WindowTraces, modes: int) -> tuple[Floats, Floats]:

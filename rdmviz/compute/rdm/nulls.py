@@ -154,7 +154,8 @@ def marchenko_pastur_edge(
     their number settles; with k of them left out the bulk is that of ``(nu - k) x (n - k)`` entries. So
     strong modes do not hide weak ones. No more than half of the eigenvalues are taken for modes. Assumes
     noise that is independent in time and equally strong in all datapoints: datapoints noisier than others
-    stand out as modes (see :func:`surrogate_edge`).
+    stand out as modes (see :func:`surrogate_edge`). Eigenvalues that are rounding of the first count as 0:
+    without any noise the edge is 0, and the modes are those that differ from zero.
     """
     spectra = np.asarray(eigenvalues, dtype=np.float64)
     n, m = sorted((int(n_samples), int(nu)))
@@ -165,6 +166,8 @@ def marchenko_pastur_edge(
             f"expected min(n, nu) of them, and {2 * _FEWEST} at least; choose a longer window"
         )
     flat = spectra[..., :n].reshape(-1, n)
+    # What rounding leaves of zeros is neither noise nor, where a window has few modes and no noise, a mode.
+    flat = np.where(flat < n * np.finfo(np.float64).eps * flat[:, :1], 0.0, flat)
     edge, noise = np.full((2, len(flat)), np.nan)
     count = np.zeros(len(flat), dtype=np.intp)
     known = np.flatnonzero(np.isfinite(flat).all(axis=1))
@@ -304,7 +307,7 @@ def _surrogate(x: Floats, detrend: str, how: str, generator: np.random.Generator
             row += phi * before
     y = detrended(y, detrend)
     now = np.einsum("ij,ij->j", y, y)
-    return np.asarray(y * np.sqrt(np.divide(squares, now, out=np.zeros_like(now), where=now > 0)))
+    return np.asarray(y * np.divide(np.sqrt(squares), np.sqrt(now), out=np.zeros_like(now), where=now > 0))
 
 
 @lru_cache(maxsize=64)

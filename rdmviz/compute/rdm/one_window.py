@@ -13,6 +13,9 @@ from rdmviz.compute.rdm.rows import fluctuations_of, slab_width
 
 Floats = NDArray[np.float64]
 
+_UNSEEN = 1e-60
+"""Products of datapoints that small beside others change no eigenvalue, and solvers may fail over them."""
+
 
 @dataclass(frozen=True)
 class WindowSums:
@@ -78,6 +81,7 @@ class OneWindow:
             if narrow:
                 x = self.fluctuations()
                 kernel = x.T @ x
+                kernel[np.abs(kernel) < _UNSEEN * np.abs(kernel).max()] = 0.0
         return WindowSums(kernel, size, largest)
 
     def along(self, courses: Floats) -> tuple[Floats, Floats]:

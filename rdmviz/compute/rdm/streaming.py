@@ -24,7 +24,7 @@ from rdmviz.compute.rdm.gram import DIGITS
 from rdmviz.compute.rdm.modes import WindowModes, window_modes
 from rdmviz.compute.rdm.rows import SLAB_BYTES, fluctuations_of
 from rdmviz.compute.rdm.sums import projected, units
-from rdmviz.compute.rdm.windows import FLAT
+from rdmviz.compute.rdm.windows import FLAT, stillness
 from rdmviz.compute.warning.indicators import of_one_window
 
 Floats = NDArray[np.float64]
@@ -286,7 +286,7 @@ class StreamingWindow:
 
     def _traces(self) -> tuple[float, float]:
         """Trace and purity of the window, from a new anchor where the old one has cost digits or is old."""
-        floor = float((FLAT**2 * self._norms).sum())
+        floor = float(stillness((FLAT**2 * self._norms).sum()))
         due = self._n_rows - self._anchored_at >= _WINDOWS_PER_ANCHOR * self.window
         found = None if due else self._projected(floor, DIGITS)
         if found is None:

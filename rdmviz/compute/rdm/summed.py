@@ -26,6 +26,8 @@ def of_row_sums(
 ) -> list[Floats]:
     """Values of indicators of the summed loss that a constant does not change, ``(T,)`` each.
 
+    NaN where they leave the range of float64.
+
     Parameters
     ----------
     gram
@@ -41,17 +43,18 @@ def of_row_sums(
     n_segments, size = series.shape
     start = (np.arange(n_segments)[:, None] - 1) * gram.max_window + 1 + first
     row = np.clip(start + np.arange(size), 0, gram.n_rows - 1)
-    # Both sums round relative to what was added up.
-    anchored = window_sums(gram.rounding_scales()[:, first:], window, gram.max_window)
-    plain = window_sums(gram.row_norms()[:, first:], window, gram.max_window)
-    fell = (plain < anchored).ravel()[: gram.n_rows]
     curves = []
-    for indicator in indicators:
-        found = indicator(series.ravel(), row.ravel()).reshape(series.shape)[:, window - 1 :]
-        curve = np.ascontiguousarray(found).ravel()[: gram.n_rows]
-        if fell.any():
-            curve = np.where(fell, indicator(gram.row_sums, np.arange(gram.n_rows)), curve)
-        curves.append(curve)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Both sums round relative to what was added up.
+        anchored = window_sums(gram.rounding_scales()[:, first:], window, gram.max_window)
+        plain = window_sums(gram.row_norms()[:, first:], window, gram.max_window)
+        fell = (plain < anchored).ravel()[: gram.n_rows]
+        for indicator in indicators:
+            found = indicator(series.ravel(), row.ravel()).reshape(series.shape)[:, window - 1 :]
+            curve = np.ascontiguousarray(found).ravel()[: gram.n_rows]
+            if fell.any():
+                curve = np.where(fell, indicator(gram.row_sums, np.arange(gram.n_rows)), curve)
+            curves.append(np.where(np.isfinite(curve), curve, np.nan))
     return curves
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ Bools = NDArray[np.bool_]
 _CHUNK_BYTES = 2 << 20  # segments worked on at once: temporaries stay in the processor's cache
 FLAT = 4 * float(np.finfo(np.float64).eps)
 """Fluctuations below this share of the losses' own norm are rounding, not movement."""
+SMALLEST = float(np.sqrt(np.finfo(np.float64).tiny))
+"""Losses below this, 1.5e-154, have squares that lose digits or all of themselves."""
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -44,7 +47,7 @@ class WindowTraces:
     ----------
     trace
         ``Tr C``, ``(T,)``, loss²; NaN before the first full window and where a window holds a non-finite row,
-        exactly 0 where nothing but rounding moves.
+        exactly 0 where nothing but rounding moves, or by so little (1e-154) that squares underflow.
     purity
         ``Tr C² / (Tr C)²``, ``(T,)``; 0 where nothing moves. Its inverse is the participation ratio.
     from_rows
@@ -65,6 +68,11 @@ class WindowTraces:
         """``Tr C²``, ``(T,)``, loss⁴; infinite or 0 where that leaves the range of float64."""
         with np.errstate(over="ignore"):
             return np.asarray(self.purity * self.trace * self.trace)
+
+
+def stillness(rounding: Any) -> Any:
+    """Sum of squared fluctuations up to which nothing moves: of rounding, or too small for its digits."""
+    return np.maximum(rounding, SMALLEST**2)
 
 
 def full_windows(finite: Bools, window: int) -> Bools:
@@ -129,7 +137,8 @@ def _window_traces(
     trace, purity, blurred = by_segment.reshape(3, -1)[:, : gram.n_rows]
     speaks = full_windows(gram.finite, window)
     lost = scale > gram.digits * trace
-    floor = FLAT**2 * _placed(gram, window, gram.row_norms())
+    norms = np.minimum(gram.row_norms(), np.finfo(np.float64).max)  # an infinite floor would still anything
+    floor = stillness(_placed(gram, window, FLAT**2 * norms))
     again = np.flatnonzero(speaks & (lost | (blurred > 0)))
     if rows is not None and len(again):
         _recompute(gram, rows, window, detrend, trace, purity, again, floor)
@@ -171,7 +180,8 @@ def _recompute(
     for end in left:
         sums = OneWindow(read_window(rows, int(end), window), detrend).sums()
         trace[end] = np.trace(sums.kernel)
-        floor[end] = FLAT**2 * sums.size
+        if np.isfinite(sums.size):
+            floor[end] = stillness(FLAT**2 * sums.size)
         if trace[end] > floor[end]:
             share = sums.kernel / trace[end]
             purity[end] = np.vdot(share, share)

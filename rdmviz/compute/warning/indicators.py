@@ -15,6 +15,8 @@ from rdmviz.compute.errors import LossShapeError, WindowError
 
 Floats = NDArray[np.float64]
 
+_TINY = float(np.finfo(np.float64).tiny)  # products below this have lost digits
+
 
 def rolling_variance(series: ArrayLike, window: int) -> Floats:
     """Variance (ddof 1) of the trailing window at each row, ``(T,)``; NaN where not full or not finite."""
@@ -27,7 +29,7 @@ def rolling_autocorrelation(series: ArrayLike, window: int, lag: int = 1) -> Flo
     """Pearson correlation of the trailing window with itself `lag` rows later, ``(T,)``.
 
     As in ewstools: the correlation of ``window - lag`` pairs, each side with its own mean. NaN before the
-    first full window and where one of the sides is constant.
+    first full window and where one of the sides is constant, or its squares are too small for float64.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def rolling_autocorrelation(series: ArrayLike, window: int, lag: int = 1) -> Flo
     _, _, _, early, late, both = _moments(x[:-lag], x[lag:], window - lag)
     # A constant side comes out exactly 0: its values are taken relative to one of them.
     scale = np.sqrt(np.maximum(early, 0.0)) * np.sqrt(np.maximum(late, 0.0))
-    correlation = np.divide(both, scale, out=np.full_like(both, np.nan), where=scale > 0)
+    correlation = np.divide(both, scale, out=np.full_like(both, np.nan), where=scale >= _TINY)
     return _trailing(np.clip(correlation, -1.0, 1.0), window, len(x))
 
 
@@ -67,7 +69,7 @@ def of_one_window(series: Floats, times: Floats) -> tuple[float, float, float]:
     early, late = _centred(series[:-1]), _centred(series[1:])
     scale = np.sqrt(early @ early) * np.sqrt(late @ late)
     spread = t @ t
-    correlation = min(max(early @ late / scale, -1.0), 1.0) if scale > 0 and len(x) > 2 else np.nan
+    correlation = min(max(early @ late / scale, -1.0), 1.0) if scale >= _TINY and len(x) > 2 else np.nan
     slope = t @ x / spread if spread > 0 else np.nan
     return float(x @ x) / (len(x) - 1), float(correlation), float(slope)
 
