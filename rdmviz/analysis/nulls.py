@@ -12,12 +12,12 @@ from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.analysis.window_of import modes_of
 from rdmviz.compute.rdm.detrending import Detrend
 from rdmviz.compute.rdm.nulls import marchenko_pastur_edge, surrogate_edge
-from rdmviz.errors import OptionError
+from rdmviz.errors import NullError, OptionError
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
 
-Null = Literal["marchenko-pastur", "shuffle", "shift", "ar1"]
+Null = Literal["ar1", "shift", "shuffle", "marchenko-pastur"]
 NULLS: tuple[str, ...] = get_args(Null)
 
 _ASSUMES = {
@@ -33,7 +33,7 @@ def null_edge(
     step: int,
     window: int = 64,
     detrend: Detrend = "linear",
-    method: Null = "marchenko-pastur",
+    method: Null = "ar1",
     *,
     level: float = 0.95,
     draws: int = 99,
@@ -53,16 +53,17 @@ def null_edge(
     method
         What noise is like:
 
-        - ``"marchenko-pastur"``: equally strong in all datapoints, independent in time. At no cost.
-        - ``"shuffle"``: of its own strength in each datapoint, independent in time.
+        - ``"ar1"``: of its own strength in each datapoint, a Gaussian first-order autoregression, for any
+          detrending. Successive training steps are rarely independent: this is the one to believe.
         - ``"shift"``: with an autocorrelation of its own in each datapoint, short beside the window; for
-          ``detrend="constant"``.
-        - ``"ar1"``: the same as a Gaussian first-order autoregression, for any detrending. Successive
-          training steps are rarely independent, so this is the one to believe where the counts differ.
+          ``detrend="constant"`` only.
+        - ``"shuffle"``: of its own strength in each datapoint, independent in time.
+        - ``"marchenko-pastur"``: equally strong in all datapoints, independent in time. At no cost, but real
+          losses are seldom like that.
     level
         Probability that noise alone stays below the edge with all of its modes.
     draws, seed
-        Surrogate windows of all methods but the first, and the seed that they are drawn with.
+        Surrogate windows of all methods but the last, and the seed that they are drawn with.
 
     Returns
     -------
@@ -75,9 +76,10 @@ def null_edge(
     Raises
     ------
     OptionError
-        If `run` is not a run, or `method` is unknown.
+        If `run` is not a run, or `method` is unknown or does not fit the detrending.
     NullError
-        If the window has too few modes, or `level` or `draws` has no meaning.
+        If the window has too few modes, `level` or `draws` has no meaning, or half of the spectrum stands
+        above the Marchenko-Pastur edge.
     StepNotFoundError, WindowError, DetrendError
         If no full window ends there, or it does not fit the detrending or the method.
     FlatWindowError, NonFiniteLossError
@@ -86,6 +88,11 @@ def null_edge(
     require_run(run, "null_edge")
     if method not in NULLS:
         raise OptionError(f"method={method!r} is unknown; choose one of {', '.join(map(repr, NULLS))}")
+    if method == "shift" and detrend != "constant":
+        raise OptionError(
+            f"method='shift' with detrend={detrend!r}: shifting a series that was detrended joins its ends, "
+            "which looks like modes; use detrend='constant', or method='ar1'"
+        )
     index = row_of_full_window(run, step, window, detrend)
     attrs = {
         "run": run.name,
@@ -101,6 +108,11 @@ def null_edge(
         values = found.eigenvalues[: min(found.nu, run.n_samples)]
         if method == "marchenko-pastur":
             fitted = marchenko_pastur_edge(values, run.n_samples, found.nu, level=level)
+            if not fitted.fits:
+                raise NullError(
+                    f"half of the {len(values)} eigenvalues stand above the Marchenko-Pastur edge: these "
+                    "losses are no equally strong, independent noise with a few modes; use method='ar1'"
+                )
             edge, noise, n_above = float(fitted.edge), float(fitted.noise), int(fitted.n_above)
             p_values = None
         else:

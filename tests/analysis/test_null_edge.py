@@ -47,7 +47,7 @@ def test_noise_about_a_falling_loss_has_no_modes_and_planted_ones_are_counted(me
 def test_eigenvalues_are_those_of_eigenmodes_and_the_edge_that_of_the_arrays():
     run, step = make_run(NOISE), int(STEPS[200])
     for window in (30, 60):
-        found = null_edge(run, step, window, level=0.99)
+        found = null_edge(run, step, window, method="marchenko-pastur", level=0.99)
         modes = eigenmodes(run, step, window, "linear", 5)
         np.testing.assert_allclose(found.eigenvalue[:5], modes.eigenvalue, rtol=1e-12)
         nu = modes.attrs["degrees_of_freedom"]
@@ -60,7 +60,7 @@ def test_eigenvalues_are_those_of_eigenmodes_and_the_edge_that_of_the_arrays():
 
 def test_what_it_cannot_do_is_said():
     run, step = make_run(NOISE), int(STEPS[100])
-    with pytest.raises(OptionError, match="'marchenko-pastur', 'shuffle', 'shift', 'ar1'"):
+    with pytest.raises(OptionError, match="'ar1', 'shift', 'shuffle', 'marchenko-pastur'"):
         null_edge(run, step, method="random")
     with pytest.raises(OptionError, match="takes a TrainingRun"):
         null_edge(NOISE, step)
@@ -69,7 +69,12 @@ def test_what_it_cannot_do_is_said():
     with pytest.raises(WindowError, match="no full window"):
         null_edge(run, int(STEPS[3]))
     with pytest.raises(NullError, match="choose a longer window"):
-        null_edge(run, step, 8)
+        null_edge(run, step, 8, method="marchenko-pastur")
+    with pytest.raises(OptionError, match="use detrend='constant', or method='ar1'"):
+        null_edge(run, step, method="shift")
+    uneven = make_run(NOISE * np.exp(np.random.default_rng(5).normal(size=N) * 2))
+    with pytest.raises(NullError, match=r"half of the 40 eigenvalues stand above.*use method='ar1'"):
+        null_edge(uneven, step, 60, method="marchenko-pastur")
     with pytest.raises(DetrendError, match="choose 'constant'"):
         null_edge(run, step, detrend="none", method="shuffle")
     with pytest.raises(NullError, match="take 19 or more"):

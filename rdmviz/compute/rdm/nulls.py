@@ -50,12 +50,17 @@ class NoiseEdge:
     n_above
         Modes above the edge, whole numbers.
 
-    All three are NaN where the spectrum is, and 0 where nothing moves.
+    fits
+        Whether less than half of the spectrum stands above the edge. Where it does not fit, the losses are no
+        such noise with a few modes, and the other numbers mean nothing.
+
+    The first three are NaN where the spectrum is, and 0 where nothing moves.
     """
 
     edge: Floats
     noise: Floats
     n_above: Floats
+    fits: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -199,9 +204,10 @@ def marchenko_pastur_edge(
         todo = todo[count[todo] > 0]
     for k in np.unique(count[known]):
         fit(known[count[known] == k], k, share)
+    fits = (count < n // 2) & np.isfinite(edge)
     shape = spectra.shape[:-1]
     n_above = np.where(np.isnan(edge), np.nan, count)
-    return NoiseEdge(edge.reshape(shape), noise.reshape(shape), n_above.reshape(shape))
+    return NoiseEdge(*(found.reshape(shape) for found in (edge, noise, n_above, fits)))
 
 
 def surrogate_edge(
