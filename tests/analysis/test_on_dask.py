@@ -178,14 +178,15 @@ def test_blocks_that_are_not_what_the_array_says_are_refused():
 def test_a_run_recorded_again_at_the_same_path_is_another(client, tmp_path):
     run_of(LOSSES).save(tmp_path / "run")
     old = rdmviz.open_run(tmp_path / "run", chunks=(T, 50))
-    before = old.loss.persist()
+    held = old.loss.persist()
+    unread = rdmviz.open_run(tmp_path / "run", chunks=(T, 70))
     run_of(LOSSES[::-1].copy()).save(tmp_path / "run", overwrite=True)
     new = rdmviz.open_run(tmp_path / "run", chunks=(T, 50))
     same(rdmviz.analyze(run_of(LOSSES[::-1]), W), rdmviz.analyze(new, W))
     same_modes(rdmviz.eigenmodes(run_of(LOSSES[::-1]), 120, W), rdmviz.eigenmodes(new, 120, W))
-    del before
+    same(rdmviz.analyze(run_of(LOSSES), W), rdmviz.analyze(run_of(held.data), W))
     with pytest.raises(ChunkError, match="was replaced since it was opened"):
-        rdmviz.analyze(old, W)
+        rdmviz.analyze(unread, W)
 
 
 def test_rows_of_a_chunked_store_are_indexed_as_of_any_array(tmp_path):

@@ -32,6 +32,7 @@ DIGITS = 5e3
 
 _READ_BYTES = 64 << 20  # rows read at once: few, large reads of a store
 _COLUMNS = 1 << 14  # datapoints per tile
+_MANY = 64  # segments per thread that are worth being shared out twice
 
 
 @dataclass(frozen=True)
@@ -293,7 +294,9 @@ def _in_tiles(
     Their products are put into the run's `segments`.
     """
     start = tile_rows(low, high, w, n_rows)[0]
-    cuts = np.unique(np.linspace(low, high, 2 * workers + 1 if workers > 1 else 2).astype(int))
+    # Each range takes the rows before it anew: few ranges, unless they are long.
+    pieces = workers * (2 if high - low > _MANY * workers else 1)
+    cuts = np.unique(np.linspace(low, high, pieces + 1).astype(int))
     ranges = list(pairwise(cuts.tolist()))
     columns = range(0, block.shape[1], _COLUMNS)
 

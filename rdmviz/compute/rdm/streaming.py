@@ -23,7 +23,7 @@ from rdmviz.compute.rdm.detrending import basis, check_window, degree, degrees_o
 from rdmviz.compute.rdm.gram import DIGITS
 from rdmviz.compute.rdm.modes import WindowModes, window_modes
 from rdmviz.compute.rdm.rows import SLAB_BYTES, fluctuations_of
-from rdmviz.compute.rdm.sums import projected, units
+from rdmviz.compute.rdm.sums import Scratch, projected, units
 from rdmviz.compute.rdm.windows import FLAT, stillness
 from rdmviz.compute.warning.indicators import of_one_window
 
@@ -119,6 +119,7 @@ class StreamingWindow:
         self._n_rows = 0
         self._anchored_at = -_WINDOWS_PER_ANCHOR * self.window  # due with the first full window
         self._kernel = np.zeros((self.window, self.window))
+        self._scratch = Scratch()
         self._latest: WindowObservables | None = None
 
     @classmethod
@@ -301,7 +302,8 @@ class StreamingWindow:
         """
         unit = float(units(self._gram[None])[0])
         gram = self._gram if unit == 1 else self._gram * unit
-        kernel = projected(gram[None], self._in_slots(basis(self.window, self.detrend))[None])[0]
+        bases = self._in_slots(basis(self.window, self.detrend))[None]
+        kernel = projected(gram[None], bases, self._scratch)[0]
         trace, size = float(np.trace(kernel)), float(np.trace(gram))
         square, norm = float(np.vdot(kernel, kernel)), float(np.vdot(gram, gram))
         self._kernel = kernel if unit == 1 else kernel / unit

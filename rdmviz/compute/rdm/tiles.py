@@ -142,8 +142,10 @@ class _Pass:
         self._start = start = tile_rows(first, last, w, n_rows)[0]
         self._rows = [(s * w - start, min((s + 1) * w, n_rows) - start) for s in range(last - count, last)]
         self._usable: Bools | None = None
-        self._width = slab_width(2 * w - 1)
+        n = block.shape[1]
+        self._width = -(-n // max(1, round(n / slab_width(2 * w - 1))))  # slabs of equal width
         self._scratch = np.empty((2, w + 3, self._width))
+        self._products, self._crossed = np.empty((w + 3) ** 2), np.empty((w - 1) * (w + 3))
         shape = last - first, 2 * w - 1, 2 * w - 1
         self._segments = np.zeros(shape) if out is None else out
         # Of each segment: B with B, and A, of the anchor before, with B. What leads in has no segment.
@@ -174,7 +176,11 @@ class _Pass:
             y = self._scratch[i % 2][: m + 3, :width]  # B, anchor, ones, d
             self._fill(y, block, start, stop, before)
             borders = y[m:] @ y.T if self._single else None
-            products = _product(y[:m], y[:m]) if self._single else y @ y.T
+            products = (
+                _product(y[:m], y[:m])
+                if self._single
+                else np.matmul(y, y.T, out=self._products[: len(y) ** 2].reshape(len(y), len(y)))
+            )
             self._own[i][:m, :m] += products[:m, :m]
             borders = products[m:] if borders is None else borders
             self._borders[i, :, :m] += borders[:, :m]
@@ -185,7 +191,7 @@ class _Pass:
                     self._across[i][:, :m] += _product(a, y[:m])
                     self._before[i] += a @ y[m:].T
                 else:
-                    across = a @ y.T
+                    across = np.matmul(a, y.T, out=self._crossed[: len(a) * len(y)].reshape(len(a), len(y)))
                     self._across[i][:, :m] += across[:, :m]
                     self._before[i] += across[:, m:]
             before = y

@@ -26,7 +26,7 @@ from rdmviz.compute.rdm.detrending import basis, check_window, degree, degrees_o
 from rdmviz.compute.rdm.gram import DIGITS, BandedGram
 from rdmviz.compute.rdm.one_window import OneWindow
 from rdmviz.compute.rdm.rows import Rows, anchored, read_window
-from rdmviz.compute.rdm.sums import moments, projected, segment_bases, units, window_sums
+from rdmviz.compute.rdm.sums import Scratch, moments, projected, segment_bases, units, window_sums
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -122,18 +122,21 @@ def _window_traces(
     by_segment = np.zeros((3, len(segments), gram.max_window))
     served = slice(gram.max_window - count, None)
 
-    def of(part: slice) -> None:
-        q = segment_bases(valid[part], degree(detrend))
+    def of(parts: list[slice]) -> None:
+        scratch = Scratch()
         with np.errstate(over="ignore", invalid="ignore"):  # threads do not inherit it
-            tr, pure, _, blur = _moments(projected(segments[part], q), window, detrend, count, gram.digits)
-        by_segment[0, part, served], by_segment[1, part, served], by_segment[2, part, served] = tr, pure, blur
+            for part in parts:
+                products = projected(segments[part], segment_bases(valid[part], degree(detrend)), scratch)
+                found = _moments(products, window, detrend, count, gram.digits, scratch)
+                for values, into in zip((found[0], found[1], found[3]), by_segment, strict=True):
+                    into[part, served] = values
 
+    parts = list(_chunks(gram, workers))
     if workers > 1:
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(of, _chunks(gram, workers)))
+            list(pool.map(of, [parts[i::workers] for i in range(workers)]))
     else:
-        for part in _chunks(gram, workers):
-            of(part)
+        of(parts)
     trace, purity, blurred = by_segment.reshape(3, -1)[:, : gram.n_rows]
     speaks = full_windows(gram.finite, window)
     lost = scale > gram.digits * trace
@@ -169,7 +172,8 @@ def _recompute(
         for segment in np.unique(ends // gram.max_window):
             mine = ends[ends // gram.max_window == segment]
             products = _detrended_segment(gram, rows, int(segment), detrend)[:, here, here]
-            tr, pure, size, blur = (x[0] for x in _moments(products, window, detrend, count, DIGITS))
+            found = _moments(products, window, detrend, count, DIGITS, Scratch())
+            tr, pure, size, blur = (x[0] for x in found)
             at = mine % gram.max_window - (gram.max_window - count)
             trace[mine], purity[mine] = tr[at], pure[at]
             still = (size[at] > DIGITS * tr[at]) | blur[at]
@@ -188,13 +192,13 @@ def _recompute(
 
 
 def _moments(
-    segments: Floats, window: int, detrend: str, count: int, digits: float
+    segments: Floats, window: int, detrend: str, count: int, digits: float, scratch: Scratch
 ) -> tuple[Floats, Floats, Floats, Bools]:
     """Trace of ``A G A``, purity, ``tr G``, and whether the square has lost digits, each ``(S, count)``."""
     unit = units(segments)
     if (unit != 1).any():
         segments = segments * unit[:, None, None]
-    trace, square, norm = moments(segments, window, detrend, count)
+    trace, square, norm = moments(segments, window, detrend, count, scratch)
     purity = np.divide(square, trace**2, out=np.zeros_like(square), where=trace**2 > 0)
     size = window_sums(np.diagonal(segments, axis1=1, axis2=2), window, count)
     return trace / unit[:, None], purity, size / unit[:, None], norm > digits * square
