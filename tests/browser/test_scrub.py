@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 
 import pytest
@@ -14,8 +15,9 @@ MOST_SECONDS_TO_SETTLE = 15
 WATCH = """() => {
     const stage = document.querySelector('.rdmviz-stage');
     window.drawn = [];
-    new MutationObserver(() => window.drawn.push([performance.now(), stage.dataset.step]))
-        .observe(stage, {attributes: true, attributeFilter: ['data-step']});
+    window.watching?.disconnect();
+    window.watching = new MutationObserver(() => window.drawn.push([performance.now(), stage.dataset.step]));
+    window.watching.observe(stage, {attributes: true, attributeFilter: ['data-step']});
 }"""
 
 
@@ -35,6 +37,16 @@ def test_scrub_draws_every_picture_at_twenty_frames_per_second(explorer, record_
     page.keyboard.press("Home")
     for _ in range(10):
         page.keyboard.press("Shift+ArrowRight")
+    rates = [scrub_on(page) for _ in range(3)]  # each over steps that were not looked at before
+    record_property("frames_per_second", rates)
+    with capsys.disabled():
+        told = ", ".join(f"{rate:.0f}" for rate in rates)
+        print(f"\n  three scrubs of {STEPS} steps each, right after opening: {told} frames/s")
+    assert statistics.median(rates) >= LEAST_FRAMES_PER_SECOND
+
+
+def scrub_on(page) -> float:
+    """Scrub to the right, check what is shown, and return the frames drawn per second."""
     start = agree(page)
     before = pixels(page)
     page.evaluate(WATCH)
@@ -45,15 +57,10 @@ def test_scrub_draws_every_picture_at_twenty_frames_per_second(explorer, record_
     seconds = time.monotonic() - began
     drawn = page.evaluate("() => window.drawn.map(([, step]) => Number(step))")
     after = pixels(page)
-
-    rate = len(drawn) / seconds
-    record_property("frames_per_second", rate)
-    with capsys.disabled():
-        print(f"\n  scrub of {STEPS} steps: {len(drawn)} frames in {seconds:.2f} s, {rate:.0f} frames/s")
     assert drawn == sorted(drawn), "a scrub to the right never shows an earlier step again"
     assert drawn[-1] == end > start
     assert all(before[name] != after[name] for name in before), [n for n in before if before[n] == after[n]]
-    assert rate >= LEAST_FRAMES_PER_SECOND
+    return len(drawn) / seconds
 
 
 def test_the_frame_at_the_end_is_the_sliders_after_any_jumps(explorer):

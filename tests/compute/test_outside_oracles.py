@@ -99,7 +99,7 @@ def test_singular_values_of_rows_detrended_elsewhere(window, n, detrend):
 @pytest.mark.parametrize(("solver", "mean"), [*(("full", mean) for mean in MEANS), ("covariance_eigh", 0.0)])
 @pytest.mark.parametrize(("window", "n"), SHAPES)
 def test_scikit_learn_pca(window, n, mean, solver):
-    """Its "covariance_eigh" squares the mean and is itself off by up to 1e-5 at a mean of 1e6: held without."""
+    """Its "covariance_eigh" squares the mean, off by up to 1e-5 at a mean of 1e6: held without one."""
     for rows, traces, _, spectra, vectors in everything(a_run(n, mean), window):
         pca = PCA(svd_solver=solver).fit(rows)
         np.testing.assert_allclose(traces, pca.explained_variance_.sum(), rtol=1e-10)
