@@ -183,4 +183,5 @@ def test_a_stream_says_what_the_whole_says(losses, window, detrend):
         latest = stream.append(losses_of_row)
         np.testing.assert_allclose(latest.trace, found.trace[row], rtol=1e-10)
         np.testing.assert_allclose(latest.purity, found.purity[row], rtol=1e-10)
-        np.testing.assert_allclose(stream.spectrum(), spectra[row], rtol=1e-9, atol=1e-12 * max(spectra[row]))
+        # Both sides keep eps times DIGITS, 1.1e-12, of the largest eigenvalue.
+        np.testing.assert_allclose(stream.spectrum(), spectra[row], rtol=1e-9, atol=1e-11 * max(spectra[row]))
