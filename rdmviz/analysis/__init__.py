@@ -1,5 +1,7 @@
 """The verbs of rdmviz on a TrainingRun: labelled data in, labelled data out."""
 
+from rdmviz.analysis.aligning import align
+from rdmviz.analysis.comparing import subspace_overlap
 from rdmviz.analysis.curves import analyze
 from rdmviz.analysis.following import follow
 from rdmviz.analysis.grouping import groups, ordering
@@ -12,6 +14,7 @@ from rdmviz.analysis.tracks import mode_tracks
 __all__ = [
     "ModeFrame",
     "ModePath",
+    "align",
     "analyze",
     "eigenmodes",
     "follow",
@@ -20,4 +23,5 @@ __all__ = [
     "null_edge",
     "ordering",
     "spectra",
+    "subspace_overlap",
 ]
