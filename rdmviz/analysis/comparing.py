@@ -57,8 +57,8 @@ def subspace_overlap(
         ``overlap``, ``|V_a' V_b|_F² / k``: the mean squared cosine of the angles between the subspaces, 1 for
         the same, 0 for orthogonal ones, and blind to sign, order and rotation of the modes. ``relabelled``,
         its mean if the datapoints of one run were exchanged at random: what a direction common to all
-        datapoints brings about; what is above it belongs to *which* datapoints move. On ``run`` and ``at`` the ``row``
-        and ``step`` of each run. Scalars ``chance`` and ``chance_deviation``: mean ``k / n`` and
+        datapoints brings about; what is above it belongs to *which* datapoints move. On ``run`` and ``at``
+        the ``row`` and ``step`` of each run. Scalars ``chance`` and ``chance_deviation``: mean ``k / n`` and
         standard deviation for uniformly random subspaces. NaN where a window has fewer than k modes, or none;
         the attribute ``silent`` then says at how many places.
 
