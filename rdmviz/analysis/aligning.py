@@ -87,7 +87,7 @@ def align(
         return _by_loss(runs, names)
     reference = np.full(len(runs), np.nan)
     if by == "transition":
-        reference = _given(runs, names, transitions)
+        reference = reference_steps(runs, names, transitions)
     elif by in CRITERIA:
         reference = np.array([criterion_step(run, by, window) for run in runs], np.float64)
     axes = [run.steps - (0.0 if by == "step" else at) for run, at in zip(runs, reference, strict=True)]
@@ -189,8 +189,16 @@ def unique_names(runs: Any) -> list[str]:
     return names
 
 
-def _given(runs: Sequence[TrainingRun], names: Sequence[str], transitions: Transitions | None) -> Floats:
-    """Return the reference steps ``(runs,)``, checked."""
+def reference_steps(
+    runs: Sequence[TrainingRun], names: Sequence[str], transitions: Transitions | None
+) -> Floats:
+    """Step of each run's transition as :func:`align` takes them, checked, ``(runs,)``.
+
+    Raises
+    ------
+    OptionError
+        If one is missing, not of these runs, or outside its run.
+    """
     if transitions is None:
         raise OptionError(
             "by='transition' needs the step of each run's transition: transitions=[4800, 5200], say; "
