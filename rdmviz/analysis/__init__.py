@@ -5,6 +5,7 @@ from rdmviz.analysis.comparing import subspace_overlap
 from rdmviz.analysis.curves import analyze
 from rdmviz.analysis.following import follow
 from rdmviz.analysis.grouping import groups, ordering
+from rdmviz.analysis.growing import grown
 from rdmviz.analysis.modes import eigenmodes
 from rdmviz.analysis.nulls import null_edge
 from rdmviz.analysis.path import ModeFrame, ModePath
@@ -19,6 +20,7 @@ __all__ = [
     "eigenmodes",
     "follow",
     "groups",
+    "grown",
     "mode_tracks",
     "null_edge",
     "ordering",

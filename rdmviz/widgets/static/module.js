@@ -10,6 +10,7 @@ const PARTS = {
   map: renderMap,
   matrix: renderMatrix,
   spectrum: renderSpectrum,
+  status: renderStatus,
   time: renderTime,
 };
 
