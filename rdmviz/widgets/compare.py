@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,12 +11,14 @@ import ipywidgets
 
 from rdmviz.analysis.aligning import Transitions
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.closing import close, parts_of
 from rdmviz.widgets.comparison_controls import ComparisonControls
 from rdmviz.widgets.comparison_curves import ComparisonCurves
 from rdmviz.widgets.comparison_scene import ComparisonBar, ComparisonLink, RunHeading
 from rdmviz.widgets.comparison_state import ComparisonState
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.legend import Legend
+from rdmviz.widgets.preparing import Preparing, takes_long
 
 
 def compare(
@@ -46,27 +49,65 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries n
 
     def __init__(self, state: ComparisonState) -> None:
         self.state = state
+        self._composed = threading.Event()
+        super().__init__()
+        self.add_class("rdmviz-explorer").add_class("rdmviz-comparison")
+        self._prepare()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the pictures are there, which for large runs takes a pass over the losses of each.
+
+        Returns False if `seconds` pass before.
+        """
+        return self._composed.wait(seconds)
+
+    def _prepare(self) -> None:
+        """Read the losses of one run after the other where that takes long, then compose."""
+        state, before = self.state, self.children
+        waiting = [each for each in state.states if takes_long(each.run, state.window)]
+        if waiting:
+            self.children = [self._head(), Preparing(waiting[0], state.window, self._prepare)]
+        else:
+            self._compose()
+        close(*before)
+
+    def _head(self) -> ipywidgets.HTML:
+        return ipywidgets.HTML(_headline(self.state)).add_class("rdmviz-head")
+
+    def _compose(self) -> None:
+        state = self.state
         self.maps = [DatapointMap(each) for each in state.states]
         self.link = ComparisonLink(state)
         scene = self.link.scene
         self.curves = ComparisonCurves(state, scene)
         self.controls = ComparisonControls(state)
-        self.headings = [RunHeading(scene=scene, run=k) for k in range(len(state.runs))]
         self.bar = ComparisonBar(scene=scene)
+        self.headings = [RunHeading(scene=scene, run=k) for k in range(len(state.runs))]
+        # With one probe the colours mean the same in every map; with several each map has its own legend.
         self.legends = [Legend(each) for each in (state.states[:1] if state.shared_probe else state.states)]
-        of_each = [[]] * len(self.maps) if state.shared_probe else [[legend] for legend in self.legends]
-        twins = ipywidgets.Box(
-            [
-                ipywidgets.VBox([heading, *legend, picture]).add_class("rdmviz-twin")
-                for heading, legend, picture in zip(self.headings, of_each, self.maps, strict=True)
-            ]
-        ).add_class("rdmviz-twins")
-        shared = self.legends if state.shared_probe else []
-        stage = ipywidgets.VBox([*shared, twins]).add_class("rdmviz-stage")
-        body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
-        head = ipywidgets.HTML(_headline(state)).add_class("rdmviz-head")
-        super().__init__([head, self.controls, self.bar, body])
-        self.add_class("rdmviz-explorer").add_class("rdmviz-comparison")
+        twins = [
+            ipywidgets.VBox([heading, *legend, picture]).add_class("rdmviz-twin")
+            for heading, legend, picture in zip(
+                self.headings,
+                [[]] * len(self.maps) if state.shared_probe else [[legend] for legend in self.legends],
+                self.maps,
+                strict=True,
+            )
+        ]
+        beside = ipywidgets.Box(twins).add_class("rdmviz-twins")
+        stage = ipywidgets.VBox([*(self.legends if state.shared_probe else []), beside])
+        body = ipywidgets.Box([self.curves, stage.add_class("rdmviz-stage")]).add_class("rdmviz-body")
+        self.children = [self._head(), self.controls, self.bar, body]
+        self._composed.set()
+
+    def close(self) -> None:
+        """Leave the page, and the kernel's memory, with everything that this comparison is made of."""
+        if self.comm is not None:
+            if self._composed.is_set():
+                self.link.close()
+            parts = parts_of(self)
+            super().close()
+            close(*parts)
 
 
 _HEADED: Final = 4

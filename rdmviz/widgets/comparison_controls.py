@@ -47,6 +47,14 @@ class ComparisonControls(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets c
         for each in state.states:
             each.observe(self._show, "marks")
 
+    def close(self) -> None:
+        """Leave the page, and the state alone."""
+        if self.comm is not None:
+            self.state.unobserve(self._show, [*self.of, "transitions"])
+            for each in self.state.states:
+                each.unobserve(self._show, "marks")
+        super().close()
+
     def _options(self, name: str) -> list[tuple[str, Any]]:
         state = self.state
         if name == "signal":

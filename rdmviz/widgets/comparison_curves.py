@@ -27,6 +27,15 @@ _GREY: Final = "#8a8a8a"
 _OF_TWO: Final = "#1f83c6"
 _OVERLAP_COST: Final = 4e9  # products that drawing the overlap may take: about a second
 _FEWEST_PLACES, _MOST_PLACES = 12, 200
+_DRAWN: Final = (
+    "revision",
+    "window",
+    "detrend",
+    "mode_detrend",
+    "signal",
+    "curve_scale",
+    "overlap_modes",
+)
 _HEIGHT, _BOTTOM, _AXIS_TITLE = 136, 22, 16
 
 
@@ -62,10 +71,13 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         super().__init__([canvas, self.caption])
         self.add_class("rdmviz-curves-column")
         self.refresh()
-        state.observe(
-            self._redraw,
-            ["revision", "window", "detrend", "mode_detrend", "signal", "curve_scale", "overlap_modes"],
-        )
+        state.observe(self._redraw, list(_DRAWN))
+
+    def close(self) -> None:
+        """Leave the page, and the state alone."""
+        if self.comm is not None:
+            self.state.unobserve(self._redraw, list(_DRAWN))
+        super().close()
 
     @property
     def overlaps(self) -> list[xr.Dataset] | str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import Any
 
 import anywidget
@@ -86,7 +85,7 @@ class ComparisonLink:
     def __init__(self, state: ComparisonState) -> None:
         self.state = state
         self.links = [SceneLink.of(each) for each in state.states]
-        self._lock = RLock()  # the browser's messages may arrive on another thread than the notebook's cells
+        self._lock = state.lock  # messages of the browser may arrive on another thread than the cells
         self.scene = ComparisonScene(
             names=state.names,
             colors=list(RUN_COLORS[: len(state.runs)]),
@@ -117,11 +116,10 @@ class ComparisonLink:
             self.scene.revision = state.revision
 
     def close(self) -> None:
-        """Leave state and page."""
+        """Leave the state alone, and take the scene from the page."""
         self.state.unobserve(self._to_browser, "place")
         self.state.unobserve(self._renew, "revision")
         self.state.unobserve(self._tell_flags, "transitions")
-        self.scene.unobserve_all()
         self.scene.close()
 
     def _from_browser(self, _scene: ComparisonScene, content: dict[str, Any], _buffers: Any) -> None:

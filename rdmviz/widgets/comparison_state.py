@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -54,6 +55,8 @@ class ComparisonState(t.HasTraits):
         How they share an axis, see :func:`rdmviz.analysis.align`.
     transitions
         Step of each run's transition, one per run or by name; default the first mark of kind "transition".
+    step
+        Step of the first run to start at; default the end of the common axis.
     window
         Rows per window, for all; default what the shortest run allows.
     coloring
@@ -86,6 +89,7 @@ class ComparisonState(t.HasTraits):
         *,
         align: str = "step",
         transitions: Transitions | None = None,
+        step: int | None = None,
         window: int | None = None,
         coloring: str | None = None,
         overlap_modes: int | None = None,
@@ -99,8 +103,10 @@ class ComparisonState(t.HasTraits):
                 raise OptionError(f"{name}={chosen[name]!r}: a comparison has no such option")
         if window is None:
             window = default_window(min(run.n_steps for run in runs))
-        self.runs = list(runs)
+        self.lock = threading.RLock()
         self.states = [ExplorerState(run, window=window) for run in runs]
+        for state in self.states:
+            state.lock = self.lock  # one for all: who moves one run moves all
         self._moving = False
         self.difference = next(filter(None, (probe_difference(runs[0], run) for run in runs[1:])), None)
         if coloring is None:
@@ -121,8 +127,7 @@ class ComparisonState(t.HasTraits):
         for name in FOR_ALL:
             self._for_all({"name": name, "new": getattr(self, name)})
         self._realign()
-        self.place = len(self.aligned["at"]) - 1
-        self._to_steps()
+        self.move(len(self.aligned["at"]) - 1 if step is None else self.place_of(0, runs[0].index_of(step)))
         self.observe(self._on_axis, ["align", "transitions", "window"])
         self.observe(self._for_all, list(FOR_ALL))
         self.observe(self._to_steps, "place")
@@ -130,7 +135,12 @@ class ComparisonState(t.HasTraits):
             state.observe(self._from_step, "step")
             state.observe(self._from_one, list(FOR_ALL))
             state.observe(self._share, list(POINTED))
-            state.observe(self._on_axis, "marks")
+            state.observe(self._on_axis, ["marks", "run"])
+
+    @property
+    def runs(self) -> list[TrainingRun]:
+        """The runs, with all rows that are known by now."""
+        return [state.run for state in self.states]
 
     @property
     def shared_probe(self) -> bool:
@@ -204,12 +214,14 @@ class ComparisonState(t.HasTraits):
             self._rows[run] = row[np.clip(np.arange(len(row)), here[0], here[-1])]
 
     def place_of(self, run: int, row: int) -> int:
-        """Place at which a run is at a row, nearest to the cursor."""
+        """Place at which a run is at a row: the cursor's if it is there, else the run's own."""
         rows = self._rows[run]
-        # By loss a run passes over the rows where it is not at its lowest: the last lowest one before.
+        # By loss a run passes over the rows where it is not at its lowest: the last lowest one before counts.
         held = rows[max(0, np.searchsorted(rows, row, side="right") - 1)]
-        there = np.flatnonzero(rows == held)
-        return int(there[np.abs(there - self.place).argmin()])
+        if self.place < len(rows) and rows[self.place] == held:
+            return self.place
+        own = self.aligned["own"].values[run] & (self.aligned["row"].values[run] == held)
+        return int(np.flatnonzero(own)[0])
 
     def move(self, place: int) -> None:
         """Put the cursor at a place and every run at its row."""

@@ -82,6 +82,7 @@ function renderComparisonBar(model, el, scene) {
     entry.append(swatch(scene.get("colors")[k]), element("span", "", name));
     legend.append(entry);
   });
+  legend.append(explainButton("comparison", el));
   bar.append(play, slider, readout);
   el.append(bar, legend);
 
