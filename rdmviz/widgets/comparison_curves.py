@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze, subspace_overlap
+from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import shorten
 from rdmviz.widgets.comparison_scene import RUN_COLORS, ComparisonCursor, ComparisonScene, logarithmic
 from rdmviz.widgets.comparison_state import METRIC, ComparisonState
@@ -21,6 +22,7 @@ from rdmviz.widgets.curves import _ticks
 
 Floats = NDArray[np.float64]
 
+STEP_AT_LOSS: Final = "Training step at this loss"
 _MOST_POINTS: Final = 4000
 _READ_ON_LOG: Final = {"spectral_heat_capacity", "trace", "mean_loss_variance", "mean_loss_slope"}
 _GREY: Final = "#8a8a8a"
@@ -66,8 +68,8 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         self.panels = [_Panel() for _ in range(3)]
         self.caption = ipywidgets.HTML().add_class("rdmviz-caption")
         self._overlaps: tuple[object, list[xr.Dataset] | str] = (None, "")
-        plots = ipywidgets.VBox([panel.figure for panel in self.panels]).add_class("rdmviz-plots")
-        canvas = ipywidgets.Box([plots, self.cursor]).add_class("rdmviz-curves")
+        self._plots = ipywidgets.VBox().add_class("rdmviz-plots")
+        canvas = ipywidgets.Box([self._plots, self.cursor]).add_class("rdmviz-curves")
         super().__init__([canvas, self.caption])
         self.add_class("rdmviz-curves-column")
         self.refresh()
@@ -77,6 +79,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         """Leave the page, and the state alone."""
         if self.comm is not None:
             self.state.unobserve(self._redraw, list(_DRAWN))
+            close(*(panel.figure for panel in self.panels))
         super().close()
 
     @property
@@ -126,7 +129,9 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         values: list[Floats] = []
 
         def read(series: Floats, color: str, label: str = "") -> None:
-            readouts.append({"panel": len(titles) - 1, "label": label, "color": color})
+            panel = len(titles) - 1
+            whole = titles[panel] == STEP_AT_LOSS
+            readouts.append({"panel": panel, "label": label, "color": color, "whole": whole})
             values.append(series)
 
         for panel, (title, curves, log) in zip(self.panels, (self._chosen(), self._progress()), strict=False):
@@ -136,16 +141,13 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
             titles.append(title + (", log" if log else ""))
             for k, curve in curves.items():
                 read(self._at_places(k, curve), RUN_COLORS[k])
-        self.panels[2].figure.layout.display = "none" if isinstance(overlaps, str) else None
         if not isinstance(overlaps, str):
             colors = [_OF_TWO] if len(overlaps) == 1 else RUN_COLORS[1 : len(state.runs)]
             chance = float(overlaps[0]["chance"])
             ends = axis.at[[0, -1]]
             lines = [_Line(ends, np.full(2, chance), _GREY, "dashed")]
-            titles.append(
-                f"Overlap of {state.overlap_modes} leading modes"
-                + ("" if len(overlaps) == 1 else f" with {shorten(state.names[0])}")
-            )
+            other = "" if len(overlaps) == 1 else f" with {shorten(state.names[0])}"
+            titles.append(f"Overlap{other}, {state.overlap_modes} leading modes")
             for color, found in zip(colors, overlaps, strict=True):
                 x = found["at"].values
                 lines.append(_Line(x, found["relabelled"].values, color, "dotted"))
@@ -155,6 +157,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
                 read(axis.held(x, overlaps[0]["relabelled"].values), "", "relabelled")
             read(np.full(len(axis.at), chance), "", "chance")
             self.panels[2].show(axis, lines, log=False, last=True, ends=(0.0, 1.0))
+        self._plots.children = [panel.figure for panel in self.panels[: len(titles)]]
         with self.cursor.hold_sync():
             self.cursor.titles = titles
             self.cursor.readouts = readouts
@@ -175,7 +178,6 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
             title = shorten(title)
         else:
             curves = {k: np.asarray(data[name].values, float) for k, data in enumerate(self.datasets)}
-            title += "" if name.startswith("mean_loss") else f", {state.detrend} detrending"
         log = name in _READ_ON_LOG if state.curve_scale == "auto" else state.curve_scale == "log"
         return title, curves, log
 
@@ -184,7 +186,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         state = self.state
         if state.align == "loss":
             steps = {k: run.steps.astype(float) for k, run in enumerate(state.runs)}
-            return "Training step at this loss", steps, False
+            return STEP_AT_LOSS, steps, False
         means = {k: np.asarray(data["mean_loss"].values) for k, data in enumerate(self.datasets)}
         log = all(bool((mean[np.isfinite(mean)] > 0).all()) for mean in means.values())
         return "Mean loss", means, log
@@ -211,7 +213,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
                 "Transitions at " + ", ".join(f"{name}: step {step:,.0f}" for name, step in met) + "."
             )
         said += [f"{note}." for note in attrs["notes"]]
-        said.append(f"Trailing windows of {state.window} rows.")
+        said.append(f"Trailing windows of {state.window} rows, {state.detrend} detrending of the curves.")
         if isinstance(overlaps, str):
             said.append(f"No overlap of subspaces is shown: {overlaps}.")
         else:
@@ -292,7 +294,7 @@ class _Panel:
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
-            tick_format=".0e" if log else "~g",
+            tick_format=".0e" if log else "~g" if high < 1e4 else ",d",
             tick_values=_ticks(low, high, log=log),
             grid_lines="solid",
         )

@@ -23,7 +23,7 @@ class ComparisonScene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets ca
 
     Binary traits are little-endian, one value per place: ``coordinates`` and ``shares`` (of the axis' length)
     float64; by run ``rows`` int32, ``steps`` float64 and ``inside`` uint8. A move arrives as the
-    custom message ``{"kind": "place", "revision", "place"}``: the browser has moved the scenes of the runs by then.
+    custom message ``{"kind": "place", "revision", "place"}``: the browser has moved the runs' scenes by then.
     """
 
     place = t.Int(help="place of the cursor").tag(sync=True, echo_update=False)
@@ -63,13 +63,20 @@ class ComparisonCursor(ComparisonView):
     part = t.Unicode("comparison_cursor").tag(sync=True)
     values = t.Bytes().tag(sync=True)
     titles = t.List(t.Unicode(), help="title of each figure under the cursor").tag(sync=True)
-    readouts: Any = t.List(help="panel, label and colour of each row of values").tag(sync=True)
+    readouts: Any = t.List(help="panel, label, colour and wholeness of each row of values").tag(sync=True)
 
 
 class RunHeading(ComparisonView):
     """Names the run of a map and the step it is at, or says why it has none there."""
 
     part = t.Unicode("comparison_heading").tag(sync=True)
+    run = t.Int().tag(sync=True)
+
+
+class RunCard(ComparisonView):
+    """The datapoint pointed at, or else selected, in one of the runs."""
+
+    part = t.Unicode("comparison_card").tag(sync=True)
     run = t.Int().tag(sync=True)
 
 

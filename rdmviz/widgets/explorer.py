@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import ipywidgets
 
@@ -83,7 +83,7 @@ def explore(
     >>> explorer = rdmviz.explore(rdmviz.load_example("grokking"))
     >>> explorer.state.step = 4800
     """
-    options = {
+    options: dict[str, Any] = {
         "step": step,
         "window": window,
         "detrend": detrend,
@@ -95,7 +95,7 @@ def explore(
     if isinstance(run, list | tuple):
         return compare(run, **options)
     require_run(run, "explore")
-    return Explorer(ExplorerState(run, **options))
+    return Explorer(ExplorerState(cast(TrainingRun, run), **options))
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types

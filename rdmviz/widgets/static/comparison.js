@@ -168,8 +168,9 @@ function renderComparisonCursor(model, el, scene) {
       let right = panel.left + panel.width - 2;
       const least = panel.left + context.measureText(titles[at]).width + 16;
       const readouts = model.get("readouts").map((readout, row) => ({ ...readout, row }));
-      for (const { label, color, row } of readouts.filter(({ panel: home }) => home === at).reverse()) {
-        const text = `${label} ${formatNumber(values[row * shared.count + place])}`.trim();
+      for (const { label, color, whole, row } of readouts.filter(({ panel: home }) => home === at).reverse()) {
+        const value = values[row * shared.count + place];
+        const text = `${label} ${whole && Number.isFinite(value) ? formatStep(value) : formatNumber(value)}`.trim();
         context.font = `11px ${theme.font}`;
         const width = context.measureText(text).width + 22;
         if (right - width < least) break; // the headings of the maps say it, too
@@ -181,7 +182,18 @@ function renderComparisonCursor(model, el, scene) {
     });
     const last = boxes.at(-1);
     if (last) writeText(context, theme, `${scene.get("axis")} →`, last.left + last.width / 2, last.top + last.height + 28, { align: "center" });
-    else setTimeout(schedule, 100); // bqplot has not drawn its figures yet
+  });
+
+  // bqplot draws its figures, and fits them to a new width, in its own time.
+  const figures = new MutationObserver(() => {
+    const now = JSON.stringify(panels());
+    if (now !== seen) schedule();
+    seen = now;
+  });
+  let seen = "";
+  requestAnimationFrame(() => {
+    const curves = overlay.closest(".rdmviz-curves");
+    if (curves) figures.observe(curves, { subtree: true, childList: true, attributes: true, attributeFilter: ["width", "height", "style"] });
   });
 
   const moveTo = (event) => {
@@ -203,6 +215,7 @@ function renderComparisonCursor(model, el, scene) {
   };
   const stops = [
     stopRedrawing,
+    () => figures.disconnect(),
     listening(scene, [...COMPARISON_TRAITS, "shares"], schedule),
     listening(model, ["values", "titles", "readouts"], reload),
   ];
@@ -220,9 +233,14 @@ function renderComparisonHeading(model, el, scene) {
   flag.type = "button";
   const note = element("div", "rdmviz-run-note");
   note.setAttribute("role", "status");
-  const card = element("div", "rdmviz-run-card");
-  heading.append(swatch(scene.get("colors")[run]), name, step, flag);
-  el.append(heading, note, card);
+  name.title = name.textContent;
+  const title = element("div", "rdmviz-run-title");
+  title.append(swatch(scene.get("colors")[run]), name);
+  const where = element("div", "rdmviz-run-where");
+  where.append(step, flag);
+  heading.append(title, where);
+  heading.append(note);
+  el.append(heading);
 
   const show = () => {
     const at = run * shared.count + shared.place;
@@ -244,17 +262,26 @@ function renderComparisonHeading(model, el, scene) {
   };
   flag.addEventListener("click", () => scene.send({ kind: "transition", run, step: shared.steps[run * shared.count + shared.place] }));
   const stops = [listening(scene, [...COMPARISON_TRAITS, "outside"], show), listening(scene, ["flags"], flagged)];
-  // The datapoint pointed at, or else selected, in this run.
-  shared.ready.then((runs) => {
-    const describe = () => {
-      const cards = runs[run].get("cards");
-      const more = cards.length + runs[run].get("more_cards") - 1;
-      card.textContent = cards.length ? cards[0].map(([what, value]) => `${what} ${value}`).join(" · ") + (more > 0 ? ` (and ${more} more)` : "") : "Point at a datapoint to read what it is; click to keep it.";
-    };
-    stops.push(listening(runs[run], ["cards", "more_cards"], describe));
-    describe();
-  });
   show();
   flagged();
+  return () => stops.forEach((stop) => stop());
+}
+
+// The datapoint pointed at, or else selected, in one run.
+function renderComparisonCard(model, el, scene) {
+  const card = element("div", "rdmviz-run-card");
+  el.append(card);
+  const stops = [];
+  sharedComparison(scene).ready.then((runs) => {
+    const run = runs[model.get("run")];
+    const describe = () => {
+      const cards = run.get("cards");
+      const more = cards.length + run.get("more_cards") - 1;
+      const words = cards.length ? cards[0].map(([what, value]) => `${what} ${value}`).join(" · ") : "Point at a datapoint to read what it is; click to keep it.";
+      card.textContent = more > 0 ? `${words} (and ${more} more)` : words;
+    };
+    stops.push(listening(run, ["cards", "more_cards"], describe));
+    describe();
+  });
   return () => stops.forEach((stop) => stop());
 }

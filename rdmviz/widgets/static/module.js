@@ -2,6 +2,7 @@
 
 const PARTS = {
   comparison_bar: renderComparisonBar,
+  comparison_card: renderComparisonCard,
   comparison_cursor: renderComparisonCursor,
   comparison_heading: renderComparisonHeading,
   cursor: renderCursor,
