@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,7 +31,7 @@ _OF_TWO: Final = "#1f83c6"
 _OVERLAP_COST: Final = 4e9  # products that drawing the overlap may take: about a second
 _FEWEST_PLACES, _MOST_PLACES = 12, 200
 _DRAWN: Final = (
-    "revision",
+    "drawn",
     "window",
     "detrend",
     "mode_detrend",
@@ -67,6 +68,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         self.cursor = ComparisonCursor(scene=scene)
         self.panels = [_Panel() for _ in range(3)]
         self.caption = ipywidgets.HTML().add_class("rdmviz-caption")
+        self._drawing = threading.RLock()
         self._overlaps: tuple[object, list[xr.Dataset] | str] = (None, "")
         self._plots = ipywidgets.VBox().add_class("rdmviz-plots")
         canvas = ipywidgets.Box([self._plots, self.cursor]).add_class("rdmviz-curves")
@@ -116,7 +118,8 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
             return str(error)
 
     def _redraw(self, _change: object) -> None:
-        self.refresh()
+        with self._drawing:  # messages of the browser arrive on more than one thread
+            self.refresh()
 
     def refresh(self) -> None:
         """Draw everything anew."""

@@ -10,6 +10,7 @@ class SharedComparison {
     this.ready = Promise.all(scene.get("scenes").map((reference) => modelOf(scene, reference))).then((runs) => (this.runs = runs));
     this.reload();
     scene.on("change:revision change:coordinates change:shares change:rows change:steps change:inside", () => this.reload());
+    scene.on("change:revision change:place", () => this.follow());
   }
 
   reload() {
@@ -30,17 +31,21 @@ class SharedComparison {
     return Math.max(0, Math.min(this.count - 1, this.scene.get("place")));
   }
 
-  // Every map follows at once; the kernel hears of it a few times a second, of the place before the rows it implies.
+  // Every map follows at once; the kernel hears of the place a few times a second. The models are set as if it had been
+  // the kernel, which does the same when it hears: no row is ever told by either side, so none can be told too late.
   move(to) {
     const place = Math.max(0, Math.min(this.count - 1, Math.round(to)));
     if (place === this.scene.get("place")) return;
-    this.scene.set("place", place);
-    this.runs.forEach((run, k) => run.set("index", this.rows[k * this.count + place]));
+    this.scene.set_state({ place });
     this.telling ??= setTimeout(() => {
       this.telling = undefined;
       this.scene.send({ kind: "place", revision: this.scene.get("revision"), place: this.scene.get("place") });
-      for (const run of this.runs) run.save_changes();
     }, KERNEL_MS);
+  }
+
+  // Every map to its run's row; a move on an axis that is gone is taken back with it.
+  follow() {
+    this.runs.forEach((run, k) => run.set_state({ index: this.rows[k * this.count + this.place] }));
   }
 
   coordinate(place) {
