@@ -66,7 +66,7 @@ assert not [name for name in ("torch", "jupyterlab", "sklearn", "pyarrow") if fi
 run = rdmviz.load_example("grokking")
 explorer = rdmviz.explore(run)
 explorer.state.step = int(run.steps[500])
-assert len(explorer.frames.pack([500])[0]) == explorer.scene.layout["nbytes"]
+assert len(explorer.map.link.frames.pack([500])[0]) == explorer.scene.layout["nbytes"]
 rdmviz.analyze(run)
 try:
     rdmviz.Recorder

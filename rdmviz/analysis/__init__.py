@@ -7,10 +7,12 @@ from rdmviz.analysis.growing import grown
 from rdmviz.analysis.modes import eigenmodes
 from rdmviz.analysis.nulls import null_edge
 from rdmviz.analysis.path import ModeFrame, ModePath
+from rdmviz.analysis.planes import FixedPlane, plane_loadings
 from rdmviz.analysis.spectra import spectra
 from rdmviz.analysis.tracks import mode_tracks
 
 __all__ = [
+    "FixedPlane",
     "ModeFrame",
     "ModePath",
     "analyze",
@@ -21,5 +23,6 @@ __all__ = [
     "mode_tracks",
     "null_edge",
     "ordering",
+    "plane_loadings",
     "spectra",
 ]
