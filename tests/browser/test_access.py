@@ -37,7 +37,8 @@ CONTRASTS = """() => {
 }"""
 
 # The controls on the screen that keys can reach.
-CONTROLS = """[...document.querySelectorAll('.rdmviz-explorer :is(button, select, input, textarea, [tabindex="0"])')]
+CONTROLS = """[...document.querySelectorAll('.rdmviz-explorer *')]
+    .filter(node => node.matches('button, select, input, textarea, [tabindex="0"]'))
     .filter(node => node.offsetParent !== null && !node.disabled && node.tabIndex >= 0)"""
 
 UNNAMED = f"""() => {CONTROLS}
@@ -45,7 +46,9 @@ UNNAMED = f"""() => {CONTROLS}
         || node.labels?.length || node.textContent.trim()))
     .map(node => node.outerHTML.slice(0, 160))"""
 
-UNVISITED = f"""() => {CONTROLS}.filter(node => !window.visited.has(node)).map(node => node.outerHTML.slice(0, 160))"""
+UNVISITED = f"""() => {CONTROLS}
+    .filter(node => !window.visited.has(node))
+    .map(node => node.outerHTML.slice(0, 160))"""
 
 
 def use_theme(page, theme: str) -> None:
