@@ -25,7 +25,7 @@ from rdmviz.widgets.positions import MapAxes
 LARGEST_MAP: Final = 20_000
 LARGEST_MATRIX: Final = 96
 MOST_EIGENVALUES: Final = 24
-_CACHE_BYTES: Final = 32_000_000
+_CACHE_BYTES: Final = 8_000_000
 _STEADY_SHARE: Final = 4  # groups and the matrix's order hold for a quarter of a window: nothing flickers
 
 
@@ -104,6 +104,9 @@ class FrameSource:
         Places among ``shown`` of the datapoints in the matrix.
     axes
         Those of the map; default the two leading modes of each row. None where its plane has no modes.
+    colored
+        Ends of the loss colours and largest drift, as `loss_range` and `drift_scale` give them; by default
+        those of the run as it is now.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class FrameSource:
         shown: NDArray[np.intp],
         members: NDArray[np.intp],
         axes: MapAxes | Literal["leading"] | None = "leading",
+        colored: tuple[tuple[float, float, bool], float] | None = None,
     ) -> None:
         self.path = path
         self.shown = shown
@@ -120,8 +124,10 @@ class FrameSource:
         self.layout = FrameLayout(
             len(shown), len(members), min(MOST_EIGENVALUES, path.window, path.run.n_samples)
         )
-        self.loss_range = loss_range(path)
-        self.drift_scale = drift_scale(path)
+        self.loss_range, self.drift_scale = colored or (
+            loss_range(path.run),
+            drift_scale(path.run, path.window),
+        )
         self._lower = np.tril_indices(len(members))
         self._packed: OrderedDict[int, bytes] = OrderedDict()
         self._decided: dict[int, tuple[NDArray[np.uint8], NDArray[np.intp]]] = {}
@@ -218,9 +224,8 @@ class FrameSource:
         return np.rint(127.5 + 127.5 * np.sign(share) * np.sqrt(np.abs(share))).astype(np.uint8)
 
 
-def loss_range(path: ModePath) -> tuple[float, float, bool]:
+def loss_range(run: TrainingRun) -> tuple[float, float, bool]:
     """Return the ends of the loss colours (middle 98% of a hundred rows), in decades if none is negative."""
-    run = path.run
     picks = np.unique(np.linspace(0, run.n_steps - 1, 100).astype(int))
     losses = np.concatenate([np.asarray(run.rows(int(i), int(i) + 1), float).ravel() for i in picks])
     losses = losses[np.isfinite(losses)]
@@ -233,11 +238,10 @@ def loss_range(path: ModePath) -> tuple[float, float, bool]:
     return float(low), float(high), True
 
 
-def drift_scale(path: ModePath) -> float:
+def drift_scale(run: TrainingRun, window: int) -> float:
     """Return the drift that has the strongest colour: 98% over a hundred windows are smaller, loss."""
-    run = path.run
-    ends = np.unique(np.linspace(path.first, run.n_steps - 1, 100).astype(int))
-    drifts = np.concatenate([_moved(run, int(end) - path.first, int(end)) for end in ends])
+    ends = np.unique(np.linspace(window - 1, run.n_steps - 1, 100).astype(int))
+    drifts = np.concatenate([_moved(run, int(end) - window + 1, int(end)) for end in ends])
     drifts = drifts[np.isfinite(drifts)]
     return float(np.percentile(drifts, 98)) if drifts.size else 0.0
 

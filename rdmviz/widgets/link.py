@@ -9,7 +9,14 @@ from rdmviz.compute.rdm.clusters import MAX_COUNT
 from rdmviz.errors import ComputeError, FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.widgets.cards import MOST_CARDS, card
 from rdmviz.widgets.colors import classes, color_by
-from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown
+from rdmviz.widgets.frames import (
+    FrameSource,
+    FrameState,
+    choose_members,
+    choose_shown,
+    drift_scale,
+    loss_range,
+)
 from rdmviz.widgets.live import Following
 from rdmviz.widgets.positions import MapAxes
 from rdmviz.widgets.scene import SHARED, Scene
@@ -38,6 +45,8 @@ class SceneLink:
             state.lock
         )  # the browser's messages may arrive on another thread than the notebook's cells
         self.shown = choose_shown(state.run.n_samples)
+        # Once: colours keep their meaning.
+        self._colored = loss_range(state.run), drift_scale(state.run, state.window)
         with self.scene.hold_sync():
             self._tell_rows()
             self.scene.can_follow = state.can_follow
@@ -97,7 +106,7 @@ class SceneLink:
         path = ModePath(state.run, window=state.window, detrend=state.mode_detrend, modes=MODES)
         named = classes(state.run, default_coloring(state.run))
         members = choose_members(self.shown, None if named is None else named[0])
-        self.frames = FrameSource(path, self.shown, members)
+        self.frames = FrameSource(path, self.shown, members, colored=self._colored)
         first = int(state.run.steps[path.first])
         with self.scene.hold_sync():
             self.scene.first = path.first
@@ -144,9 +153,7 @@ class SceneLink:
         return state.modes, state.plane, fixed_at, state.map_scale
 
     def _recolor(self) -> None:
-        chosen = color_by(
-            self.state.run, self.state.coloring, MAX_COUNT, self.frames.loss_range, self.frames.drift_scale
-        )
+        chosen = color_by(self.state.run, self.state.coloring, MAX_COUNT, *self._colored)
         with self.scene.hold_sync():
             self.scene.color_source = chosen.source
             self.scene.color_kind = chosen.kind
