@@ -1,0 +1,56 @@
+"""What the columns of a probe are: tokens of sequences, texts, categories, numbers, pictures.
+
+A probe whose datapoints are the tokens of sequences has the columns ``sequence`` (numbers or texts: which
+sequence), ``token`` (texts) and, where rows are not in reading order, ``position`` (numbers).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdmviz.compute.rdm.enrichment import MOST_VALUES
+
+if TYPE_CHECKING:
+    from rdmviz.run import TrainingRun
+
+ColumnKind = Literal["token", "text", "category", "number", "image"]
+
+SEQUENCE: Final = "sequence"
+POSITION: Final = "position"
+TOKEN: Final = "token"
+LONGEST_CATEGORY: Final = 48
+"""Characters of the longest category; what is longer is a text to be read."""
+
+
+def kind_of_columns(run: TrainingRun) -> dict[str, ColumnKind]:
+    """Say what each column of the probe, and each of its pictures, is.
+
+    Returns
+    -------
+    Column to kind, in the order of the probe, pictures last: ``"token"`` for the column ``token`` of a probe
+    of sequences; ``"category"`` for booleans and for text of at most 32 short values; ``"text"`` for other
+    text; ``"number"``; ``"image"``.
+    """
+    kinds: dict[str, ColumnKind] = {}
+    for name, column in run.probe.data_vars.items():
+        kinds[str(name)] = "token" if name == TOKEN and has_sequences(run) else _kind(column.values)
+    return kinds | dict.fromkeys(map(str, run.images.data_vars), "image")
+
+
+def has_sequences(run: TrainingRun) -> bool:
+    """Whether the datapoints are tokens of sequences."""
+    probe = run.probe
+    return TOKEN in probe and SEQUENCE in probe and probe[TOKEN].dtype.kind == "U"
+
+
+def _kind(values: NDArray[Any]) -> ColumnKind:
+    if values.dtype.kind == "b":
+        return "category"
+    if values.dtype.kind != "U":
+        return "number"
+    distinct = np.unique(values)
+    short = int(np.char.str_len(distinct).max()) <= LONGEST_CATEGORY
+    return "category" if short and len(distinct) <= MOST_VALUES else "text"
