@@ -21,7 +21,7 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 def shoot(page: Page, url: str, path: Path) -> None:
     """Open the demo, point at a datapoint, and keep a picture of the explorer."""
     page.goto(url)
-    page.wait_for_selector(".rdmviz-stage[data-step]", timeout=120_000)
+    page.wait_for_selector(".rdmviz-map-view[data-step]", timeout=120_000)
     page.wait_for_selector(".rdmviz-curves .plotarea_background", state="attached")
     page.wait_for_timeout(3000)  # frames are fetched ahead; the picture is of a quiet page
     canvas = page.locator(".rdmviz-map")

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from rdmviz.widgets.curves import WarningCurves
+from rdmviz.widgets.datapoint_map import DatapointMap
+from rdmviz.widgets.datapoints import DatapointTable
 from rdmviz.widgets.explorer import Explorer, explore
+from rdmviz.widgets.legend import Legend
+from rdmviz.widgets.matrix import MatrixView
+from rdmviz.widgets.spectrum import SpectrumView
 from rdmviz.widgets.state import ExplorerState
+from rdmviz.widgets.time_bar import TimeBar
 
-__all__ = ["Explorer", "ExplorerState", "explore"]
+__all__ = [
+    "DatapointMap",
+    "DatapointTable",
+    "Explorer",
+    "ExplorerState",
+    "Legend",
+    "MatrixView",
+    "SpectrumView",
+    "TimeBar",
+    "WarningCurves",
+    "explore",
+]

@@ -7,8 +7,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from rdmviz.compute.rdm.detrending import DETRENDS
-from rdmviz.widgets.state import MAP_SCALES, ExplorerState
+from rdmviz.widgets.state import CHOICES, ExplorerState
 
 _WINDOWS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
@@ -22,17 +21,17 @@ class Controls:
             "Window", [], "Rows per window: short ones see fast changes, long ones see slow fluctuations"
         )
         self.detrend = _dropdown(
-            "Detrend curves", DETRENDS, "Warnings look at fluctuations: remove the trend"
+            "Detrend curves", CHOICES["detrend"], "Warnings look at fluctuations: remove the trend"
         )
         self.mode_detrend = _dropdown(
             "Detrend modes",
-            DETRENDS,
+            CHOICES["mode_detrend"],
             "Modes look at the reorganisation itself: keep the drift, remove the mean",
         )
         self.coloring = _dropdown("Colour by", state.colorings, "What the colours of the datapoints mean")
         self.map_scale = _dropdown(
             "Map",
-            MAP_SCALES,
+            CHOICES["map_scale"],
             "Linear: distances are distances of loss fluctuations. Log: loadings over six decades",
         )
         self.widget = ipywidgets.HBox(

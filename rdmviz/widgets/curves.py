@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rdmviz.analysis import analyze
 from rdmviz.analysis.means import class_means
 from rdmviz.widgets.colors import CATEGORIES, classes, shorten
-from rdmviz.widgets.scene import CursorView, Scene
+from rdmviz.widgets.cursor import CursorView
 from rdmviz.widgets.state import ExplorerState
 
 _MOST_POINTS: Final = 4000
@@ -50,18 +50,16 @@ BASELINES: Final = (
 _COST_OF_MEANS: Final = 50_000_000  # loss values; larger runs show the overall mean loss alone
 
 
-class WarningCurves:
+class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types
     """Two warning curves and the mean loss over training time.
 
     Parameters
     ----------
     state
         Redraws when its window, detrending or coloring changes; a click or drag on the curves moves its step.
-    scene
-        Where the cursor lives.
     """
 
-    def __init__(self, state: ExplorerState, scene: Scene) -> None:
+    def __init__(self, state: ExplorerState) -> None:
         self.state = state
         run = state.run
         self._rows = np.unique(np.r_[0 : run.n_steps : max(1, run.n_steps // _MOST_POINTS), run.n_steps - 1])
@@ -82,12 +80,13 @@ class WarningCurves:
             ][: len(self._families)],
             layout={"width": "auto"},
         )
-        self.cursor = CursorView(scene)
+        self.cursor = CursorView(state)
         self._panels = [_Panel(self._time) for _ in range(3)]
         self.caption = ipywidgets.HTML().add_class("rdmviz-caption")
         plots = ipywidgets.VBox([panel.figure for panel in self._panels]).add_class("rdmviz-plots")
         canvas = ipywidgets.Box([plots, self.cursor]).add_class("rdmviz-curves")
-        self.widget = ipywidgets.VBox([self.family, canvas, self.caption]).add_class("rdmviz-curves-column")
+        super().__init__([self.family, canvas, self.caption])
+        self.add_class("rdmviz-curves-column")
         self._means: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]] = {}
         self.refresh()
         self.family.observe(self._redraw, "value")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import traitlets as t
@@ -11,9 +11,24 @@ from rdmviz.compute.rdm.detrending import DETRENDS, check_window
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
 
-MAP_SCALES: Final = ("linear", "log")
+if TYPE_CHECKING:
+    from rdmviz.widgets.link import SceneLink
+
 COMPUTED_COLORINGS: Final = ("group", "loss")
 METADATA: Final = " (metadata)"  # told behind a column that is called like a computed coloring
+MODES: Final = 4  # modes held at every step: two are on the map, all shape the groups
+# What may be chosen, by the name of its trait.
+CHOICES: Final = {
+    "detrend": DETRENDS,
+    "mode_detrend": DETRENDS,
+    "map_scale": ("linear", "log"),
+    "plane": ("moving", "fixed"),
+    "sizing": ("equal", "loading"),
+    "matrix": ("covariance", "correlation"),
+    "spectrum_scale": ("log", "linear"),
+    "curve_scale": ("auto", "log", "linear"),
+}
+KINDS_OF_MARK: Final = ("transition", "alarm")
 
 
 class ExplorerState(t.HasTraits):
@@ -29,15 +44,10 @@ class ExplorerState(t.HasTraits):
         Recorded step to start at; default the last one.
     window
         Window length in rows, for curves and modes alike; default 64, or what a short run allows.
-    detrend
-        In-window detrending of the warning curves.
-    mode_detrend
-        In-window detrending of the modes; ``"constant"`` keeps the drift, which is the reorganisation itself.
     coloring
-        ``"group"``, ``"loss"`` or the name of a probe column.
-    map_scale
-        ``"linear"``, where distances are distances of loss fluctuations, or ``"log"``, where heavy-tailed
-        modes separate.
+        ``"group"``, ``"loss"`` or the name of a probe column; default the first column with a few classes.
+    **chosen
+        Any other trait by its name.
 
     Raises
     ------
@@ -47,13 +57,37 @@ class ExplorerState(t.HasTraits):
 
     run = t.Instance(TrainingRun)
     step = t.Int(help="recorded step on screen")
+    span: Any = t.Tuple(t.Int(), t.Int(), help="first and last step on the time axes")
     window = t.Int(64, help="window length, rows")
     detrend: Any = t.Unicode("linear", help="detrending of the warning curves")
-    mode_detrend: Any = t.Unicode("constant", help="detrending of the modes")
+    mode_detrend: Any = t.Unicode("constant", help="detrending of the modes; 'constant' keeps the drift")
+    modes: Any = t.Tuple(
+        t.Int(), t.Int(), default_value=(1, 2), help="modes on the map, across and up, from 1"
+    )
+    plane = t.Unicode(
+        "moving", help="'moving': each step's own modes; 'fixed': the modes of plane_step throughout"
+    )
+    plane_step: Any = t.Int(
+        None, allow_none=True, help="step whose modes span a fixed plane; None: the step on screen"
+    )
     map_scale = t.Unicode("linear", help="'linear', or 'log' for loadings that span decades")
     coloring = t.Unicode("group", help="'group', 'loss' or a probe column")
+    sizing = t.Unicode("equal", help="size of a datapoint: 'equal', or by its 'loading' in the map's modes")
+    trails = t.Int(0, help="rows of past positions drawn behind each selected datapoint; 0: none")
+    matrix = t.Unicode("covariance", help="'covariance' or 'correlation' of the datapoints' losses")
+    spectrum_scale = t.Unicode("log", help="axis of the eigenvalues, 'log' or 'linear'")
+    signals: Any = t.Tuple(help="names of the curves on screen, top to bottom; empty: the default ones")
+    curve_scale = t.Unicode(
+        "auto", help="axis of the curves: 'auto' (as each is best read), 'log' or 'linear'"
+    )
+    marks: Any = t.List(
+        t.Dict(), help="events on the time axes: step, kind ('transition' or 'alarm') and text of each"
+    )
+    bookmarks: Any = t.List(t.Dict(), help="steps kept by the person: step and note of each")
     selection = t.List(t.Int(), help="selected datapoints, in the order of selection")
     hovered = t.List(t.Int(), help="datapoint, or pair, under the pointer")
+
+    link: SceneLink | None = None  # the browser's half, once a view is made
 
     def __init__(
         self,
@@ -61,19 +95,19 @@ class ExplorerState(t.HasTraits):
         *,
         step: int | None = None,
         window: int | None = None,
-        detrend: str = "linear",
-        mode_detrend: str = "constant",
         coloring: str | None = None,
-        map_scale: str = "linear",
+        **chosen: Any,
     ) -> None:
+        for name in chosen:
+            if name not in self.trait_names():
+                raise OptionError(f"{name}={chosen[name]!r}: an explorer has no such option")
         super().__init__(
             run=run,
             step=int(run.steps[-1]) if step is None else step,
+            span=chosen.pop("span", (int(run.steps[0]), int(run.steps[-1]))),
             window=default_window(run.n_steps) if window is None else window,
-            detrend=detrend,
-            mode_detrend=mode_detrend,
             coloring=default_coloring(run) if coloring is None else coloring,
-            map_scale=map_scale,
+            **chosen,
         )
 
     @property
@@ -87,10 +121,29 @@ class ExplorerState(t.HasTraits):
         columns = tuple(str(name) for name in self.run.probe.data_vars)
         return (*COMPUTED_COLORINGS, *(n + METADATA if n in COMPUTED_COLORINGS else n for n in columns))
 
+    @property
+    def most_modes(self) -> int:
+        """Number of modes that can be put on the map."""
+        return min(MODES, self.run.n_samples, self.window)
+
     @t.validate("step")
     def _recorded(self, proposal: Any) -> int:
         self.run.index_of(proposal["value"])
         return int(proposal["value"])
+
+    @t.validate("plane_step")
+    def _recorded_or_none(self, proposal: Any) -> int | None:
+        return None if proposal["value"] is None else self._recorded(proposal)
+
+    @t.validate("span")
+    def _ordered(self, proposal: Any) -> tuple[int, int]:
+        low, high = proposal["value"]
+        first, last = int(self.run.steps[0]), int(self.run.steps[-1])
+        if not first <= low < high <= last and (low, high) != (first, last):
+            raise OptionError(
+                f"span=({low}, {high}): two steps in order, between {first} and {last}, are expected"
+            )
+        return low, high
 
     @t.validate("window")
     def _fits(self, proposal: Any) -> int:
@@ -98,15 +151,27 @@ class ExplorerState(t.HasTraits):
             check_window(proposal["value"], detrend, self.run.n_steps)
         return int(proposal["value"])
 
-    @t.validate("detrend", "mode_detrend", "map_scale")
+    @t.validate(*CHOICES)
     def _known(self, proposal: Any) -> str:
         name, value = proposal["trait"].name, proposal["value"]
-        choices = MAP_SCALES if name == "map_scale" else DETRENDS
-        if value not in choices:
-            raise OptionError(f"{name}={value!r}: choose one of {', '.join(choices)}")
-        if name != "map_scale":
+        if value not in CHOICES[name]:
+            raise OptionError(f"{name}={value!r}: choose one of {', '.join(CHOICES[name])}")
+        if name in ("detrend", "mode_detrend"):
             check_window(self.window, value, self.run.n_steps)
         return str(value)
+
+    @t.validate("modes")
+    def _held(self, proposal: Any) -> tuple[int, int]:
+        first, second = proposal["value"]
+        if first == second or not (1 <= first <= MODES and 1 <= second <= MODES):
+            raise OptionError(f"modes=({first}, {second}): choose two different ones of 1 to {MODES}")
+        return first, second
+
+    @t.validate("trails")
+    def _not_negative(self, proposal: Any) -> int:
+        if proposal["value"] < 0:
+            raise OptionError(f"trails={proposal['value']}: a number of rows, 0 for none, is expected")
+        return int(proposal["value"])
 
     @t.validate("coloring")
     def _offered(self, proposal: Any) -> str:
@@ -115,6 +180,26 @@ class ExplorerState(t.HasTraits):
                 f"coloring={proposal['value']!r}: this run offers {', '.join(map(repr, self.colorings))}"
             )
         return str(proposal["value"])
+
+    @t.validate("marks")
+    def _marks(self, proposal: Any) -> list[dict[str, Any]]:
+        for mark in proposal["value"]:
+            if mark.get("kind") not in KINDS_OF_MARK or "step" not in mark:
+                raise OptionError(
+                    f"mark {mark!r}: a step, a kind ({' or '.join(KINDS_OF_MARK)}) and a text are expected"
+                )
+        return [
+            {"step": int(m["step"]), "kind": m["kind"], "text": str(m.get("text", ""))}
+            for m in proposal["value"]
+        ]
+
+    @t.validate("bookmarks")
+    def _bookmarks(self, proposal: Any) -> list[dict[str, Any]]:
+        for bookmark in proposal["value"]:
+            if "step" not in bookmark:
+                raise OptionError(f"bookmark {bookmark!r}: a step and a note are expected")
+            self.run.index_of(bookmark["step"])
+        return [{"step": int(b["step"]), "note": str(b.get("note", ""))} for b in proposal["value"]]
 
     @t.validate("selection", "hovered")
     def _datapoints(self, proposal: Any) -> list[int]:

@@ -177,7 +177,7 @@ def run_in_lab(page: Page, server: Server, name: str) -> None:
 
 def wait_drawn(page: Page, *, seconds: float = 30) -> None:
     """Wait for the stage's own word that it has drawn, and for the curves."""
-    page.wait_for_selector(".rdmviz-stage[data-step]", timeout=1000 * seconds)
+    page.wait_for_selector(".rdmviz-map-view[data-step]", timeout=1000 * seconds)
     page.wait_for_selector(".rdmviz-curves .plotarea_background", state="attached", timeout=1000 * seconds)
 
 
@@ -200,7 +200,7 @@ def agree(page: Page, *, seconds: float = 10) -> int:
     script = """() => {
         const slider = document.querySelector('.rdmviz-step');
         const said = slider.getAttribute('aria-valuetext').replace(/[^0-9-]/g, '');
-        const drawn = document.querySelector('.rdmviz-stage').dataset.step;
+        const drawn = document.querySelector('.rdmviz-map-view').dataset.step;
         return said === drawn ? drawn : null;
     }"""
     return int(page.wait_for_function(script, timeout=1000 * seconds).json_value())

@@ -74,7 +74,7 @@ def test_demo_puts_the_explorer_on_the_screen_within_five_seconds_of_the_kernel(
     page.add_init_script(NOTE_READY)
     with serve() as demo:
         page.goto(demo.url)
-        page.wait_for_selector(".rdmviz-stage[data-step]", timeout=120_000)
+        page.wait_for_selector(".rdmviz-map-view[data-step]", timeout=120_000)
         seconds = page.evaluate("() => (performance.now() - window.kernelReady) / 1000")
         wait_drawn(page)
         with capsys.disabled():

@@ -13,7 +13,7 @@ LEAST_FRAMES_PER_SECOND = 20
 MOST_SECONDS_TO_SETTLE = 15
 
 WATCH = """() => {
-    const stage = document.querySelector('.rdmviz-stage');
+    const stage = document.querySelector('.rdmviz-map-view');
     window.drawn = [];
     window.watching?.disconnect();
     window.watching = new MutationObserver(() => window.drawn.push([performance.now(), stage.dataset.step]));
@@ -69,7 +69,9 @@ def test_the_frame_at_the_end_is_the_sliders_after_any_jumps(explorer):
     last = int(slider.get_attribute("max"))
     for index in (last, 3, last // 2, last // 2 + 1, 90, last - 5, 0):
         slider.fill(str(index))
-    assert agree(page) == page.evaluate("() => Number(document.querySelector('.rdmviz-stage').dataset.step)")
+    assert agree(page) == page.evaluate(
+        "() => Number(document.querySelector('.rdmviz-map-view').dataset.step)"
+    )
     slider.fill(str(last // 3))
     assert agree(page) > 0
 
@@ -92,7 +94,7 @@ def test_keys_play_and_a_click_on_a_curve_move_time(explorer):
 
     area = page.locator(".rdmviz-curves .plotarea_background").first.bounding_box()
     page.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
-    page.wait_for_function(f"() => document.querySelector('.rdmviz-stage').dataset.step !== '{last}'")
+    page.wait_for_function(f"() => document.querySelector('.rdmviz-map-view').dataset.step !== '{last}'")
     assert agree(page) == pytest.approx(last / 2, rel=0.02)
 
 
@@ -118,7 +120,7 @@ def test_trying_windows_in_quick_succession_ends_soon_and_in_agreement(explorer,
         page.get_by_label("Window").select_option(f"{rows} rows")
         page.wait_for_timeout(200)
     settled = """() => document.querySelector('.rdmviz-caption').innerText.includes('windows of 16 rows')
-        && document.querySelector('.rdmviz-stage').getAttribute('aria-busy') === 'false'"""
+        && document.querySelector('.rdmviz-map-view').getAttribute('aria-busy') === 'false'"""
     page.wait_for_function(settled, timeout=60_000)
     seconds = time.monotonic() - began
     with capsys.disabled():
@@ -188,7 +190,7 @@ def test_steps_without_a_picture_say_why(server, watched):
     page = watched.page
     run_in_lab(page, server, server.write_notebook("quiet.ipynb", QUIET))
     wait_drawn(page)
-    note = page.locator(".rdmviz-note")
+    note = page.locator(".rdmviz-map-view .rdmviz-note")
     for index, words in ((0, "first full at step 31"), (100, "Nothing fluctuates"), (195, "NaN or infinite")):
         page.locator(".rdmviz-step").fill(str(index))
         assert agree(page) == index

@@ -8,7 +8,7 @@ import pytest
 
 import rdmviz
 from rdmviz.errors import OptionError
-from rdmviz.widgets import explorer as explorer_module
+from rdmviz.widgets import link as link_module
 from rdmviz.widgets.curves import BASELINES, SPECTRAL
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -30,7 +30,7 @@ def test_moving_the_state_moves_the_browser_and_back():
 
 
 def test_frames_are_answered_for_their_epoch(monkeypatch):
-    monkeypatch.setattr(explorer_module, "_ANSWER_SECONDS", 60)  # what a busy machine does is not at issue
+    monkeypatch.setattr(link_module, "_ANSWER_SECONDS", 60)  # what a busy machine does is not at issue
     explorer = rdmviz.explore(make_run())
     sent = []
     monkeypatch.setattr(explorer.scene, "send", lambda content, buffers: sent.append((content, buffers)))

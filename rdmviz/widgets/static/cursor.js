@@ -77,14 +77,3 @@ function renderCursor(model, el, scene) {
   schedule();
   return () => stops.forEach((stop) => stop());
 }
-
-// The row whose step is nearest, by bisection.
-function nearestRow(steps, step) {
-  let [low, high] = [0, steps.length - 1];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (steps[middle] <= step) low = middle;
-    else high = middle;
-  }
-  return step - steps[low] <= steps[high] - step ? low : high;
-}

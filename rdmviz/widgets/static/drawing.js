@@ -59,12 +59,6 @@ function typedTrait(model, name, Kind) {
   return new Kind(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 }
 
-// The scene is another model; the host passes its reference as a string.
-async function sceneOf(model) {
-  const reference = model.get("scene");
-  return typeof reference === "string" ? model.widget_manager.get_model(reference.slice("IPY_MODEL_".length)) : reference;
-}
-
 // Call `redraw(theme)` at most once per screen refresh, and again when size or theme change; returns [schedule, stop].
 function redrawing(el, redraw) {
   let pending = 0;
@@ -98,17 +92,6 @@ function listening(model, events, callback) {
   const names = events.map((event) => `change:${event}`).join(" ");
   model.on(names, callback);
   return () => model.off(names, callback);
-}
-
-const KERNEL_MS = 60;
-
-// Move to a row: every view here follows at once, the kernel hears of it a few times a second.
-function moveScene(scene, index) {
-  scene.set("index", index);
-  scene.rdmvizTelling ??= setTimeout(() => {
-    scene.rdmvizTelling = undefined;
-    scene.save_changes();
-  }, KERNEL_MS);
 }
 
 function element(tag, className, text) {

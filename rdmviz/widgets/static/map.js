@@ -2,7 +2,7 @@
 
 const MAP_MARGIN = { left: 30, right: 12, top: 12, bottom: 30 };
 
-class DatapointMap {
+class MapPicture {
   constructor(parent, scene) {
     this.scene = scene;
     this.canvas = makeCanvas(parent, "Map of the datapoints in the two leading eigenvectors of the 2RDM");
@@ -119,4 +119,23 @@ class DatapointMap {
       context.restore();
     }
   }
+}
+
+function renderMap(model, el, scene) {
+  const view = pictureView(el, scene, "map", "Datapoints", (figure) => new MapPicture(figure, scene), ["map_scale"]);
+  const { canvas } = view.picture;
+  const shared = sharedScene(scene);
+  canvas.addEventListener("pointermove", (event) => {
+    const k = view.picture.pick(...placeOfEvent(event));
+    canvas.style.cursor = k < 0 ? "default" : "pointer";
+    hoverScene(scene, k < 0 ? [] : [shared.shown[k]]);
+  });
+  canvas.addEventListener("click", (event) => {
+    const k = view.picture.pick(...placeOfEvent(event));
+    const kept = event.shiftKey ? scene.get("selection") : [];
+    const sample = k < 0 ? null : shared.shown[k];
+    selectScene(scene, sample === null ? kept : kept.includes(sample) ? kept.filter((s) => s !== sample) : [...kept, sample]);
+  });
+  canvas.addEventListener("pointerleave", () => hoverScene(scene, []));
+  return view.stop;
 }

@@ -85,3 +85,15 @@ class MatrixPicture {
     writeText(context, theme, formatNumber(scale), left + width + 4, y + 8, { size: 10 });
   }
 }
+
+function renderMatrix(model, el, scene) {
+  const view = pictureView(el, scene, "matrix", "2RDM, covariance (colour: signed root)", (figure) => new MatrixPicture(figure));
+  const { canvas } = view.picture;
+  const shared = sharedScene(scene);
+  canvas.addEventListener("pointermove", (event) => {
+    const pair = view.picture.pick(...placeOfEvent(event));
+    hoverScene(scene, pair ? [...new Set(pair.map((k) => shared.shown[view.picture.frame.order[k]]))] : []);
+  });
+  canvas.addEventListener("pointerleave", () => hoverScene(scene, []));
+  return view.stop;
+}

@@ -1,6 +1,14 @@
 // The one entry point: a view draws the part of the scene that its model names.
 
-const PARTS = { stage: renderStage, time: renderTime, cursor: renderCursor };
+const PARTS = {
+  cursor: renderCursor,
+  datapoints: renderDatapoints,
+  legend: renderLegend,
+  map: renderMap,
+  matrix: renderMatrix,
+  spectrum: renderSpectrum,
+  time: renderTime,
+};
 
 export default {
   async render({ model, el }) {

@@ -42,3 +42,7 @@ class SpectrumPicture {
     }
   }
 }
+
+function renderSpectrum(model, el, scene) {
+  return pictureView(el, scene, "spectrum", "Spectrum", (figure) => new SpectrumPicture(figure, scene)).stop;
+}

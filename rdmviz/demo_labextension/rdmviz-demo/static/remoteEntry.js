@@ -28,7 +28,7 @@
     panel.content.activeCellIndex = 0;
     for (let cell = 0; cell <= explorer; cell++) await app.commands.execute("notebook:run-cell-and-select-next");
     panel.content.activeCellIndex = explorer;
-    await until(() => panel.node.querySelector(".rdmviz-stage[data-step]"));
+    await until(() => panel.node.querySelector(".rdmviz-map-view[data-step]"));
     panel.content.widgets[explorer].node.scrollIntoView();
   };
 

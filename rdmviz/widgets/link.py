@@ -1,0 +1,166 @@
+"""What keeps a state and its scene in step, and answers the browser's requests for frames."""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import Any, Final
+
+from rdmviz.analysis import ModePath
+from rdmviz.compute.rdm.clusters import MAX_COUNT
+from rdmviz.errors import ComputeError
+from rdmviz.widgets.cards import MOST_CARDS, card
+from rdmviz.widgets.colors import classes, color_by
+from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown
+from rdmviz.widgets.scene import SHARED, Scene
+from rdmviz.widgets.state import MODES, ExplorerState, default_coloring
+
+_MOST_FRAMES_ASKED: Final = 64
+_ANSWER_SECONDS = 0.1
+
+
+class SceneLink:
+    """The scene of a state: one for all of its views, from the first that joins to the last that leaves.
+
+    Parameters
+    ----------
+    state
+        Changes of the state reach the browser, and changes there reach the state.
+    """
+
+    def __init__(self, state: ExplorerState) -> None:
+        self.state = state
+        self.scene = Scene()
+        self._views = 0
+        self._lock = RLock()  # the browser's messages may arrive on another thread than the notebook's cells
+        run = state.run
+        self.shown = choose_shown(run.n_samples)
+        with self.scene.hold_sync():
+            self.scene.count = run.n_steps
+            self.scene.steps = run.steps.astype("<f8").tobytes()
+            self.scene.shown = self.shown.astype("<u4").tobytes()
+            self.scene.index = state.index
+            for name in SHARED:
+                setattr(self.scene, name, _plain(getattr(state, name)))
+        self._renew_frames()
+        self._recolor()
+        state.observe(self._on_modes, ["window", "mode_detrend", "map_scale"])
+        state.observe(self._on_coloring, "coloring")
+        self.scene.on_msg(self._answer)
+        self.scene.observe(self._from_browser, ["index", *SHARED])
+        state.observe(self._to_browser, ["step", *SHARED])
+
+    @classmethod
+    def of(cls, state: ExplorerState) -> SceneLink:
+        """Return the link of a state, made with its first view."""
+        if state.link is None:
+            state.link = cls(state)
+        return state.link
+
+    def join(self) -> None:
+        """Count one more view."""
+        self._views += 1
+
+    def leave(self) -> None:
+        """Count one view less; the last one takes the scene with it."""
+        self._views -= 1
+        if self._views == 0:
+            self.state.unobserve(self._on_modes, ["window", "mode_detrend", "map_scale"])
+            self.state.unobserve(self._on_coloring, "coloring")
+            self.state.unobserve(self._to_browser, ["step", *SHARED])
+            self.scene.unobserve_all()
+            self.scene.close()
+            self.state.link = None
+
+    def _renew_frames(self) -> None:
+        state = self.state
+        path = ModePath(state.run, window=state.window, detrend=state.mode_detrend, modes=MODES)
+        named = classes(state.run, default_coloring(state.run))
+        members = choose_members(self.shown, None if named is None else named[0])
+        self.frames = FrameSource(path, self.shown, members, state.map_scale)
+        first = int(state.run.steps[path.first])
+        with self.scene.hold_sync():
+            self.scene.first = path.first
+            self.scene.map_scale = state.map_scale
+            self.scene.mode_detrend = state.mode_detrend
+            self.scene.layout = self.frames.layout.describe()
+            self.scene.notes = {
+                str(FrameState.NO_WINDOW.value): (
+                    f"A window of {state.window} rows is first full at step {first:,}: "
+                    "move right to see the modes."
+                ),
+                str(FrameState.FLAT.value): "Nothing fluctuates in this window: its covariance is zero.",
+                str(FrameState.NON_FINITE.value): (
+                    "This window holds NaN or infinite losses: its covariance is not defined. "
+                    "Move to a step before them."
+                ),
+            }
+            self.scene.epoch += 1
+
+    def _recolor(self) -> None:
+        chosen = color_by(self.state.run, self.state.coloring, MAX_COUNT, self.frames.loss_range)
+        with self.scene.hold_sync():
+            self.scene.color_source = chosen.source
+            self.scene.color_kind = chosen.kind
+            self.scene.color_title = chosen.title
+            self.scene.color_labels = list(chosen.labels)
+            self.scene.color_codes = chosen.codes[self.shown].tobytes() if chosen.codes.size else b""
+
+    def _answer(self, _scene: Scene, content: dict[str, Any], _buffers: list[memoryview]) -> None:
+        """Send the frames the browser asks for, or the first of them: what comes next never waits long."""
+        with self._lock:
+            if content.get("kind") != "frames" or content.get("epoch") != self.scene.epoch:
+                return  # the browser has learned of the new epoch by now, and asks again
+            count = self.state.run.n_steps
+            rows = [int(row) for row in content["rows"][:_MOST_FRAMES_ASKED] if 0 <= int(row) < count]
+            packed = self.frames.pack(rows, _ANSWER_SECONDS)
+            reply = {"kind": "frames", "epoch": self.scene.epoch, "rows": rows[: len(packed)]}
+            reply["later"] = rows[len(packed) :]
+        self.scene.send(reply, [b"".join(packed)])
+
+    def _from_browser(self, change: Any) -> None:
+        with self._lock:
+            name, value = change["name"], change["new"]
+            if name == "index":
+                self.state.step = int(self.state.run.steps[value])
+            elif name == "span":
+                self.state.span = (round(value[0]), round(value[1]))
+            elif _plain(getattr(self.state, name)) != value:
+                setattr(self.state, name, tuple(value) if name == "modes" else value)
+
+    def _to_browser(self, change: Any) -> None:
+        with self._lock:
+            if change["name"] == "step":
+                self.scene.index = self.state.index
+                if not (self.state.selection or self.state.hovered):
+                    return
+            else:
+                setattr(self.scene, change["name"], _plain(change["new"]))
+            if change["name"] in ("step", "selection", "hovered"):
+                self._describe()
+
+    def _describe(self) -> None:
+        """Write the cards of the datapoints pointed at, else of the selected ones."""
+        samples = self.state.hovered or self.state.selection
+        index = self.state.index
+        try:
+            frame = self.frames.path.at(index)
+        except ComputeError:
+            frame = None
+        with self.scene.hold_sync():
+            self.scene.cards = [card(self.state.run, s, index, frame) for s in samples[:MOST_CARDS]]
+            self.scene.more_cards = max(0, len(samples) - MOST_CARDS)
+
+    def _on_modes(self, _change: object) -> None:
+        with self._lock:
+            self._renew_frames()
+            self._recolor()
+            self._describe()
+
+    def _on_coloring(self, _change: object) -> None:
+        with self._lock:
+            self._recolor()
+
+
+def _plain(value: Any) -> Any:
+    """Return a trait of the state as the scene has it: JSON knows no tuples."""
+    return list(value) if isinstance(value, tuple | list) else value

@@ -1,0 +1,60 @@
+// The frame of every picture: a titled figure with its explanation, drawn from the frame at the scene's row. Sets
+// data-step after drawing, so that what is shown can be asked for.
+
+const SHARED_BY_ALL = ["index", "selection", "hovered", "notes", "color_source", "color_kind", "color_codes"];
+
+// `make(figure)` returns the picture: an object with draw(frame, theme, coloring, marks); `traits` are further traits it draws.
+function pictureView(el, scene, name, title, make, traits = []) {
+  const root = element("div", `rdmviz-view rdmviz-${name}-view`);
+  const figure = element("figure", "rdmviz-figure");
+  const head = element("figcaption");
+  head.append(element("span", "rdmviz-title", title), explainButton(name, figure));
+  const note = element("div", "rdmviz-note");
+  note.setAttribute("role", "status");
+  note.hidden = true;
+  figure.append(head);
+  root.append(figure, note);
+  el.append(root);
+
+  const shared = sharedScene(scene);
+  const store = frameStore(scene);
+  const picture = make(figure);
+  let drawn = null;
+  // After a change of window or detrending the old picture is greyed until the new one is here.
+  const waiting = (is) => {
+    root.classList.toggle("rdmviz-waiting", is);
+    root.setAttribute("aria-busy", String(is));
+    if (is) {
+      note.textContent = "Computing …";
+      note.hidden = false;
+    }
+  };
+  const [schedule, stopRedrawing] = redrawing(root, (theme) => {
+    const wanted = scene.get("index");
+    const index = store.at(wanted) ? wanted : store.onTheWay(drawn, wanted);
+    if (index === null) return; // the picture stays until a frame is here
+    const frame = store.at(index);
+    picture.draw(frame, theme, shared.coloring, shared.marked());
+    note.textContent = scene.get("notes")[frame.state] ?? "";
+    note.hidden = !note.textContent;
+    drawn = index;
+    waiting(false);
+    root.dataset.step = String(shared.steps[index]);
+  });
+  const arrived = () => {
+    if (drawn !== scene.get("index")) schedule(); // frames fetched ahead change nothing on the screen
+  };
+  store.listeners.add(arrived);
+  const stops = [
+    stopRedrawing,
+    listening(scene, [...SHARED_BY_ALL, "steps", "shown", ...traits], schedule),
+    listening(scene, ["epoch"], () => {
+      drawn = null;
+      waiting(true);
+    }),
+    () => store.listeners.delete(arrived),
+    () => picture.stop?.(),
+  ];
+  schedule();
+  return { root, figure, picture, schedule, stop: () => stops.forEach((stop) => stop()) };
+}
