@@ -33,8 +33,8 @@ def checked_pictures(name: str, array: np.ndarray, samples: int) -> np.ndarray:
         first = array.ndim == 4 and array.shape[1] in CHANNELS
         way = f". Channels come last: numpy.moveaxis({name}, 1, -1)" if first else ""
         raise ProbeError(
-            f"pictures in probe column {name!r} have shape {array.shape}; expected ({samples}, height, width) "
-            f"or ({samples}, height, width, 1, 3 or 4 channels){way}"
+            f"pictures in probe column {name!r} have shape {array.shape}; expected ({samples}, height, "
+            f"width) or ({samples}, height, width, 1, 3 or 4 channels){way}"
         )
     if array.dtype.kind == "b":
         return np.asarray(array, np.uint8) * np.uint8(255)

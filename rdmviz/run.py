@@ -55,14 +55,9 @@ class TrainingRun:
         self._loss = loss
         self._steps: np.ndarray = loss["step"].to_numpy()
         self._steps.flags.writeable = False
-        self._probe = xr.Dataset({key: ("sample", values) for key, values in probe.items() if len(values.shape) == 1})
-        self._images = xr.Dataset(
-            {
-                key: (picture_dims(key, len(values.shape)), values)
-                for key, values in probe.items()
-                if len(values.shape) > 1
-            }
-        )
+        columns = {key: (picture_dims(key, len(values.shape)), values) for key, values in probe.items()}
+        self._probe = xr.Dataset({key: column for key, column in columns.items() if len(column[0]) == 1})
+        self._images = xr.Dataset({key: column for key, column in columns.items() if len(column[0]) > 1})
         self._metrics = xr.Dataset(
             {key: ("step", values) for key, values in metrics.items()}, coords={"step": loss["step"]}
         )
@@ -127,9 +122,7 @@ class TrainingRun:
         data = store.lazy_loss() if losses is None else losses
         loss = xr.DataArray(data, dims=("step", "sample"), coords={"step": store.steps}, name="loss")
         probe = {**store.probe, **store.lazy_pictures()}
-        return cls(
-            loss, probe=probe, metrics=store.metrics, name=store.name, attrs=store.attrs, store=store
-        )
+        return cls(loss, probe=probe, metrics=store.metrics, name=store.name, attrs=store.attrs, store=store)
 
     @property
     def loss(self) -> xr.DataArray:

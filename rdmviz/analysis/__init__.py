@@ -1,6 +1,9 @@
 """The verbs of rdmviz on a TrainingRun: labelled data in, labelled data out."""
 
 from rdmviz.analysis.curves import analyze
+from rdmviz.analysis.datapoints import datapoints, strongest
+from rdmviz.analysis.enriched import enriched, tell
+from rdmviz.analysis.finding import find
 from rdmviz.analysis.following import follow
 from rdmviz.analysis.grouping import groups, ordering
 from rdmviz.analysis.modes import eigenmodes
@@ -13,11 +16,16 @@ __all__ = [
     "ModeFrame",
     "ModePath",
     "analyze",
+    "datapoints",
     "eigenmodes",
+    "enriched",
+    "find",
     "follow",
     "groups",
     "mode_tracks",
     "null_edge",
     "ordering",
     "spectra",
+    "strongest",
+    "tell",
 ]

@@ -8,10 +8,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from rdmviz.analysis.group_path import MODES
 from rdmviz.analysis.of_a_run import require_run, require_samples, row_of_full_window
 from rdmviz.analysis.path import ModeFrame, ModePath
 from rdmviz.compute.errors import WindowError
 from rdmviz.compute.rdm.detrending import Detrend
+from rdmviz.compute.rdm.modes import check_modes
 from rdmviz.compute.rdm.one_window import fitted_displacement
 
 if TYPE_CHECKING:
@@ -62,16 +64,16 @@ def datapoints(
     require_run(run, "datapoints")
     chosen = require_samples(run, samples)
     index = row_of_full_window(run, step, window, detrend)
-    path = ModePath(run, window=window, detrend=detrend, modes=modes)
-    return datapoints_of(path, index, chosen)
+    path = ModePath(run, window=window, detrend=detrend, modes=max(check_modes(modes), MODES))
+    return datapoints_of(path, index, chosen, modes)
 
 
-def datapoints_of(path: ModePath, index: int, samples: NDArray[np.int64]) -> xr.Dataset:
+def datapoints_of(path: ModePath, index: int, samples: NDArray[np.int64], modes: int) -> xr.Dataset:
     """Tabulate datapoints at a row of a path of modes; see :func:`datapoints`."""
     run = path.run
     frame = path.at(index)
     window = run.rows(index - path.window + 1, index + 1)[:, samples].astype(np.float64)
-    vectors = frame.vectors[:, samples].T
+    vectors = frame.vectors[:modes, samples].T
     values: dict[str, tuple[Any, NDArray[Any], str, str]] = {
         "loss": ("sample", window[-1], "Loss at the step", "loss"),
         "drift": ("sample", fitted_displacement(window), "Displacement across the window", "loss"),
@@ -87,7 +89,7 @@ def datapoints_of(path: ModePath, index: int, samples: NDArray[np.int64]) -> xr.
             name: (dims, array, {"long_name": text} | ({"units": unit} if unit else {}))
             for name, (dims, array, text, unit) in values.items()
         },
-        coords={"sample": samples, "mode": np.arange(1, len(frame.vectors) + 1)},
+        coords={"sample": samples, "mode": np.arange(1, vectors.shape[1] + 1)},
         attrs={
             "run": run.name,
             "step": frame.step,
@@ -119,9 +121,7 @@ def strongest(frame: ModeFrame, mode: int, count: int) -> tuple[NDArray[np.int64
         If the window has no such mode beyond rounding.
     """
     if not 1 <= mode <= len(frame.vectors):
-        raise WindowError(
-            f"mode {mode!r} is not in this window; it has modes 1 to {len(frame.vectors)} (of those asked for)"
-        )
+        raise WindowError(f"mode {mode!r} is not in this window; there are modes 1 to {len(frame.vectors)}")
     vector = frame.vectors[mode - 1]
     order = np.argsort(-vector, kind="stable")
     positive, negative = order[vector[order] > 0], order[vector[order] < 0][::-1]

@@ -52,7 +52,10 @@ def enriched(run: TrainingRun, samples: ArrayLike) -> xr.Dataset:
     columns = {str(name): column.values for name, column in run.probe.data_vars.items()}
     comparable = 2 <= len(chosen) < run.n_samples
     found = enrichment(np.where(inside, 0, -1), columns if comparable else {})
-    counts = [_counts(columns[str(name)], str(value), inside) for name, value in zip(found.column, found.value, strict=True)]
+    counts = [
+        _counts(columns[str(name)], str(value), inside)
+        for name, value in zip(found.column, found.value, strict=True)
+    ]
     count, known, prevalence = np.array(counts, float).reshape(-1, 3).T
     count[found.ranked] = -1
     known[found.ranked] = -1
@@ -81,7 +84,7 @@ def enriched(run: TrainingRun, samples: ArrayLike) -> xr.Dataset:
 
 
 def _counts(values: NDArray[Any], value: str, inside: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Members that have a value, members of whom it is known, and its share among all; or the median of all."""
+    """Members that have a value, members of whom any is known, its share among all (or the median)."""
     known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
     if values.dtype.kind in "fiu":
         try:

@@ -34,7 +34,7 @@ class Sequences:
         self._start, self._end = starts[code], ends[code]
 
     def around(self, sample: int, reach: int) -> NDArray[np.intp]:
-        """Datapoints of the same sequence in reading order, at most `reach` on either side, itself included."""
+        """Datapoint and its neighbours in the sequence, in reading order, at most `reach` on either side."""
         place = int(self._place[sample])
         first = max(int(self._start[sample]), place - reach)
         return self._order[first : min(int(self._end[sample]), place + reach + 1)]

@@ -8,7 +8,7 @@
     metrics/<column>        float64 (step)
     probe/<column>          numbers and booleans as they are (sample); text as UTF-8 bytes, with
     probe/<column>_ends     the byte after each text, int64 (sample)
-    probe/<column>          pictures: uint8 or float32 (sample, row, column[, channel]), chunks of whole pictures
+    probe/<column>          pictures: uint8 or float32 (sample, row, column[, channel]), whole in a chunk
     cache/<name>.npz        no part of the run: what was computed from it, and may be deleted
 
 Arrays may be longer than the counter says: the counter is written last, and only the rows it counts are

@@ -343,7 +343,7 @@ class _LossOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ign
 
 
 class _PicturesOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ignore]
-    """A column of pictures as xarray indexes it: datapoint by datapoint, reading no more than is asked for."""
+    """A column of pictures as xarray indexes it: what is asked for is read, datapoint by datapoint."""
 
     def __init__(self, store: RunStore, name: str, array: zarr.Array[Any]) -> None:
         self._store, self._name = store, name
