@@ -72,10 +72,10 @@ def datapoints_of(path: ModePath, index: int, samples: NDArray[np.int64], modes:
     """Tabulate datapoints at a row of a path of modes; see :func:`datapoints`."""
     run = path.run
     frame = path.at(index)
-    window = run.rows(index - path.window + 1, index + 1)[:, samples].astype(np.float64)
+    window = run.rows(index - path.window + 1, index + 1)[:, samples]
     vectors = frame.vectors[:modes, samples].T
     values: dict[str, tuple[Any, NDArray[Any], str, str]] = {
-        "loss": ("sample", window[-1], "Loss at the step", "loss"),
+        "loss": ("sample", window[-1].astype(np.float64), "Loss at the step", "loss"),
         "drift": ("sample", fitted_displacement(window), "Displacement across the window", "loss"),
         "group": ("sample", path.groups_at(index)[samples], "Group", ""),
         "loading": (("sample", "mode"), vectors, "Entry of the unit eigenvector", "1"),

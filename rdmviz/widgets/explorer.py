@@ -106,10 +106,10 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.datapoints = DatapointTable(state)
         self.controls = Controls(state)
         pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
-        stage = ipywidgets.VBox([self.legend, pictures, self.datapoints]).add_class("rdmviz-stage")
+        stage = ipywidgets.VBox([self.legend, pictures]).add_class("rdmviz-stage")
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         head = ipywidgets.HTML(_headline(state.run, len(self.map.link.shown))).add_class("rdmviz-head")
-        super().__init__([head, self.controls.widget, self.time, body])
+        super().__init__([head, self.controls.widget, self.time, body, self.datapoints])
         self.add_class("rdmviz-explorer")
 
     @property

@@ -1,0 +1,144 @@
+"""The columns of the table of datapoints: what each is called, how it is shown, what it is sorted by."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdmviz.analysis.columns import POSITION, SEQUENCE, kind_of_columns
+from rdmviz.run import TrainingRun
+from rdmviz.widgets.colors import format_number
+
+Kind = Literal["sample", "tokens", "image", "text", "category", "number", "curve", "value", "share", "signed"]
+
+MOST_FACTS: Final = 16
+LONGEST_SHOWN: Final = 400
+"""Characters of a text that travel with the table; the whole is sent when a person asks for it."""
+FACT, IMAGE = "column:", "image:"
+# Computed at the step; their order is that of the values sent. The modes are those on the map.
+VALUES: Final = ("loss", "drift", "loading_x", "share_x", "loading_y", "share_y", "group")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `key` for sorting, `title` and `help` for people, `kind` for how it is drawn."""
+
+    key: str
+    title: str
+    kind: Kind
+    help: str = ""
+    sortable: bool = True
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as JSON for the browser."""
+        return {
+            name: visible(value) if isinstance(value, str) else value for name, value in vars(self).items()
+        }
+
+
+def columns_of(run: TrainingRun, modes: tuple[int, int]) -> tuple[tuple[Column, ...], int]:
+    """Columns of a run's table from left to right, and how many facts found no room."""
+    kinds = kind_of_columns(run)
+    tokens = "token" in kinds.values()
+    facts = [name for name, kind in kinds.items() if kind not in ("token", "image")]
+    shown = facts[:MOST_FACTS]
+
+    def fact(name: str) -> Column:
+        return Column(FACT + name, name, kinds[name], "Of the metadata")  # type: ignore[arg-type]
+
+    read = [fact(name) for name in shown if kinds[name] == "text"]
+    rest = [fact(name) for name in shown if kinds[name] != "text"]
+    strip = Column("tokens", "token in its sequence", "tokens", "Tokens are shaded by their loss at the step")
+    images = [
+        Column(IMAGE + name, name, "image", "A picture of the probe", sortable=False)
+        for name, kind in kinds.items()
+        if kind == "image"
+    ]
+    return (
+        Column("sample", "#", "sample", "Number of the datapoint"),
+        *([strip] if tokens else []),
+        *images,
+        *read,
+        Column("curve", "loss over the run", "curve", "", sortable=False),
+        Column("loss", "loss here", "value", "Loss at the step"),
+        Column("drift", "drift", "signed", "Change of the loss across the window, by a fitted line"),
+        *(
+            Column(f"{what}_{axis}", title.format(mode), kind, text.format(mode))
+            for axis, mode in zip("xy", modes, strict=True)
+            for what, title, kind, text in _OF_A_MODE
+        ),
+        Column("group", "group", "value", "Group of datapoints that fluctuate together"),
+        *rest,
+    ), len(facts) - len(shown)
+
+
+_OF_A_MODE: Final[tuple[tuple[str, str, Kind, str], ...]] = (
+    (
+        "loading",
+        "v in mode {}",
+        "signed",
+        "Entry of the unit eigenvector of mode {}: sign and size of its part",
+    ),
+    (
+        "share",
+        "share of {}",
+        "share",
+        "Share of mode {}: the square of the entry; all datapoints sum to 100%",
+    ),
+)
+
+
+def order_by(run: TrainingRun, key: str, samples: NDArray[np.int64], descending: bool) -> NDArray[np.intp]:
+    """Places of datapoints in the order of something that does not depend on the step; NaN come last."""
+    if key == "tokens":
+        place = run.probe[POSITION].values if POSITION in run.probe else np.arange(run.n_samples)
+        order = np.lexsort((place[samples], run.probe[SEQUENCE].values[samples]))
+        return order[::-1] if descending else order
+    return sorted_places(
+        samples if key == "sample" else run.probe[key.removeprefix(FACT)].values[samples], descending
+    )
+
+
+def sorted_places(values: NDArray[Any], descending: bool) -> NDArray[np.intp]:
+    """Places in the order of values, equal ones as they stand; NaN come last either way."""
+    if values.dtype.kind == "U":
+        values = np.array([text.casefold() for text in values.tolist()])
+    unknown = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
+    rank = np.unique(values, return_inverse=True)[1]
+    return np.lexsort((-rank if descending else rank, unknown))
+
+
+def fact_in_words(value: Any) -> str:
+    """Write a number, boolean or text of the metadata; whole numbers keep all of their digits."""
+    return format_number(float(value)) if isinstance(value, np.floating) else visible(str(value))
+
+
+def visible(text: str) -> str:
+    """Return a text that can travel: a lone half of a surrogate pair, which no UTF-8 has, becomes U+FFFD."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def beginning(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """Cut a text to so many characters, not between a letter and what belongs to it."""
+    if len(text) <= longest:
+        return text
+    end = longest
+    while end > longest - 16 and (_joins(text[end]) or text[end - 1] == "\u200d"):
+        end -= 1
+    return text[:end]
+
+
+def _joins(char: str) -> bool:
+    """Whether a character continues the one before: marks, joiners, variation and skin-tone selectors."""
+    return bool(
+        unicodedata.combining(char)
+        or char in "\u200d\ufe0e\ufe0f"
+        or "\U0001f3fb" <= char <= "\U0001f3ff"
+        or unicodedata.category(char) in ("Mn", "Me")
+    )
