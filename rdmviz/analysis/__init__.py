@@ -6,6 +6,7 @@ from rdmviz.analysis.enriched import enriched, tell
 from rdmviz.analysis.finding import find
 from rdmviz.analysis.following import follow
 from rdmviz.analysis.grouping import groups, ordering
+from rdmviz.analysis.growing import grown
 from rdmviz.analysis.modes import eigenmodes
 from rdmviz.analysis.nulls import null_edge
 from rdmviz.analysis.path import ModeFrame, ModePath
@@ -22,6 +23,7 @@ __all__ = [
     "find",
     "follow",
     "groups",
+    "grown",
     "mode_tracks",
     "null_edge",
     "ordering",

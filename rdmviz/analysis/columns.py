@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.compute.rdm.enrichment import MOST_VALUES
@@ -23,6 +22,7 @@ POSITION: Final = "position"
 TOKEN: Final = "token"  # noqa: S105  # a piece of text, no secret
 LONGEST_CATEGORY: Final = 48
 """Characters of the longest category; what is longer is a text to be read."""
+_PIECE: Final = 4096
 
 
 def kind_of_columns(run: TrainingRun) -> dict[str, ColumnKind]:
@@ -51,6 +51,9 @@ def _kind(values: NDArray[Any]) -> ColumnKind:
         return "category"
     if values.dtype.kind != "U":
         return "number"
-    distinct = np.unique(values)
-    short = int(np.char.str_len(distinct).max()) <= LONGEST_CATEGORY
-    return "category" if short and len(distinct) <= MOST_VALUES else "text"
+    seen: set[str] = set()
+    for start in range(0, len(values), _PIECE):  # a column of many texts is known to be one soon
+        seen.update(values[start : start + _PIECE].tolist())
+        if len(seen) > MOST_VALUES:
+            return "text"
+    return "text" if max(map(len, seen)) > LONGEST_CATEGORY else "category"

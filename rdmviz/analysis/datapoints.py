@@ -99,7 +99,9 @@ def datapoints_of(path: ModePath, index: int, samples: NDArray[np.int64], modes:
     )
 
 
-def strongest(frame: ModeFrame, mode: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def strongest(
+    frame: ModeFrame, mode: int, count: int, least: float = 0.0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Datapoints with the largest entries of a mode, by sign.
 
     Parameters
@@ -110,6 +112,8 @@ def strongest(frame: ModeFrame, mode: int, count: int) -> tuple[NDArray[np.int64
         Counts from 1.
     count
         At most so many on each side.
+    least
+        Smallest entry that counts, as a share of the largest: a side may be of little weight as a whole.
 
     Returns
     -------
@@ -124,6 +128,7 @@ def strongest(frame: ModeFrame, mode: int, count: int) -> tuple[NDArray[np.int64
         raise WindowError(f"mode {mode!r} is not in this window; there are modes 1 to {len(frame.vectors)}")
     vector = frame.vectors[mode - 1]
     order = np.argsort(-vector, kind="stable")
+    order = order[np.abs(vector[order]) >= least * np.abs(vector).max()]
     positive, negative = order[vector[order] > 0], order[vector[order] < 0][::-1]
     return positive[:count], negative[:count]
 

@@ -101,8 +101,9 @@ class _Texts:
     def matching(self, name: str, test: Callable[[str], bool]) -> Flags:
         """Which datapoints have a text that passes a test; each different text is tested once."""
         if name not in self._folded:
-            distinct, code = np.unique(self._columns[name], return_inverse=True)
-            self._folded[name] = [folded(text) for text in distinct.tolist()], code
+            codes: dict[str, int] = {}
+            places = [codes.setdefault(text, len(codes)) for text in self._columns[name].tolist()]
+            self._folded[name] = [folded(text) for text in codes], np.array(places, np.intp)
         texts, code = self._folded[name]
         return np.fromiter(map(test, texts), bool, len(texts))[code]
 

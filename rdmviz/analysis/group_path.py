@@ -130,6 +130,10 @@ class GroupPath:
             spacing=max(1, window // 4),
         )
 
+    def go_on_in(self, run: TrainingRun) -> None:
+        """Take over the same run with more rows."""
+        self._run = weakref.ref(run)
+
     def at(self, index: int) -> Grouping:
         """Find the groups in the window that ends at row `index`.
 
@@ -222,3 +226,13 @@ def groups_along(
                 paths.popitem(last=False)
         paths.move_to_end(key)
         return paths[key]
+
+
+def hand_groups_over(run: TrainingRun, grown: TrainingRun) -> None:
+    """Let the chains of a run go on in the same run with more rows: their labels stay."""
+    with _paths_lock:
+        paths = _paths.pop(run, None)
+        if paths is not None:
+            for path in paths.values():
+                path.go_on_in(grown)
+            _paths[grown] = paths

@@ -18,9 +18,10 @@ from rdmviz.analysis.window_of import modes_of
 from rdmviz.compute.rdm.continuation import SPARE
 from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.followed import FollowedSigns
+from rdmviz.compute.rdm.gram import BandedGram
 from rdmviz.compute.rdm.modes import WindowModes, check_modes
 from rdmviz.compute.rdm.signs import SignChain
-from rdmviz.compute.rdm.windows import window_traces
+from rdmviz.compute.rdm.windows import WindowTraces, window_traces
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
@@ -114,6 +115,13 @@ class ModePath:
         """Row at which the first full window ends."""
         return self.window - 1
 
+    def go_on_in(self, run: TrainingRun) -> None:
+        """Take over the same run with more rows (see :func:`rdmviz.analysis.grown`): answers stay."""
+        with self._lock:
+            self.run = run
+            if self._chain is not None:
+                self._chain.go_on_in(*self._gram_and_traces(), run.rows)
+
     def at(self, index: int) -> ModeFrame:
         """Modes of the window that ends at row `index`.
 
@@ -155,9 +163,12 @@ class ModePath:
 
     def _sign_chain(self) -> SignChain | FollowedSigns:
         if self._chain is None:
-            rows = self.run.rows
-            gram = gram_of(self.run, self.window)
-            traces = window_traces(gram, self.window, self.detrend, rows, workers=cores())
+            gram, traces = self._gram_and_traces()
             kind = SignChain if self.window <= _LONGEST_SOLVED else FollowedSigns
+            rows = self.run.rows
             self._chain = kind(gram, traces, rows, self.modes, lambda row: self._solve(row, SPARE).left)
         return self._chain
+
+    def _gram_and_traces(self) -> tuple[BandedGram, WindowTraces]:
+        gram = gram_of(self.run, self.window)
+        return gram, window_traces(gram, self.window, self.detrend, self.run.rows, workers=cores())

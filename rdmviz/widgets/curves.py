@@ -92,6 +92,12 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         self.family.observe(self._redraw, "value")
         state.observe(self._redraw, ["window", "detrend", "coloring"])
 
+    def close(self) -> None:
+        """Leave the page, and the state alone."""
+        if self.comm is not None:
+            self.state.unobserve(self._redraw, ["window", "detrend", "coloring"])
+        super().close()
+
     @property
     def signals(self) -> tuple[Signal, ...]:
         """The warning curves on screen."""
@@ -190,7 +196,8 @@ class _Panel:
             lines.append(
                 bqplot.Lines(x=x[:last], y=y[:last], colors=[color], stroke_width=1.4, scales=scales)
             )
-        old = [*self.figure.marks, *self.figure.axes[1:]]
+        gone = self.figure.axes[1:]
+        old = [*self.figure.marks, *gone, *(axis.scale for axis in gone)]
         with self.figure.hold_sync():
             self.figure.marks = lines
             self.figure.axes = [self._axis_x, axis_y]

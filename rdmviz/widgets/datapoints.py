@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +20,6 @@ from rdmviz.errors import (
     NonFiniteLossError,
     OptionError,
     ProbeError,
-    TruncatedStoreError,
 )
 from rdmviz.widgets.frames import FrameState, loss_codes
 from rdmviz.widgets.state import ExplorerState
@@ -37,14 +35,17 @@ from rdmviz.widgets.table_columns import (
     sorted_places,
     visible,
 )
+from rdmviz.widgets.trouble import told
 from rdmviz.widgets.view import CanvasView
 
 PAGE: Final = 50
 SHOWING: Final = ("strongest", "selected", "found")
 _EACH_END = 20  # strongest datapoints on either side of a mode
+_LEAST = 0.05  # of the largest entry of the mode; smaller ones are no strong members of it
 _REACH = 16  # tokens on either side
 _LONGEST_SENT = 200_000
 _MOST_TOLD = 16
+_STALE = 1.02  # a run that is followed has its small curves read again when it has grown by so much
 
 Samples = NDArray[np.int64]
 NOBODY: Samples = np.empty(0, np.int64)
@@ -90,7 +91,6 @@ class DatapointTable(CanvasView):
     pictures = t.Bytes(help="uint8, RGBA, picture columns one after the other").tag(sync=True)
 
     def __init__(self, state: ExplorerState) -> None:
-        self._guard = RLock()  # messages may arrive on another thread than the notebook's cells
         self._choosing = False
         self._samples: Samples = NOBODY
         self._page_samples: Samples = NOBODY
@@ -106,13 +106,13 @@ class DatapointTable(CanvasView):
         self.observe(self._on_choice, ["showing", "sort"])
         self.observe(self.refresh, "page")
         state.observe(self._on_selection, "selection")
-        state.observe(self.refresh, ["modes", "window", "mode_detrend"])
+        state.observe(self._on_modes, ["modes", "window", "mode_detrend"])
 
     def close(self) -> None:
         """Leave the page and the state."""
         if self.comm is not None:
             self.state.unobserve(self._on_selection, "selection")
-            self.state.unobserve(self.refresh, ["modes", "window", "mode_detrend"])
+            self.state.unobserve(self._on_modes, ["modes", "window", "mode_detrend"])
         super().close()
 
     def toggle(self, sample: int) -> None:
@@ -131,14 +131,14 @@ class DatapointTable(CanvasView):
 
     def data(self) -> xr.Dataset:
         """Return all pages at the state's step, in order, as :func:`rdmviz.analysis.datapoints` does."""
-        with self._guard:
+        with self.state.lock:
             self.refresh()
             ordered = self._samples[self._order(self.state.index)]
             return datapoints_of(self._path, self.state.index, ordered, max(self.state.modes))
 
     def refresh(self, _change: object = None) -> None:
         """Bring rows, values and words up to the state's step."""
-        with self._guard:
+        with self.state.lock:
             self._show(self.state.index)
 
     @property
@@ -146,7 +146,7 @@ class DatapointTable(CanvasView):
         return self.link.frames.path
 
     def _choose(self, samples: list[int]) -> None:
-        with self._guard:
+        with self.state.lock:
             self._choosing = True
             try:
                 self.state.selection = samples
@@ -154,7 +154,7 @@ class DatapointTable(CanvasView):
                 self._choosing = False
 
     def _on_selection(self, _change: object) -> None:
-        with self._guard:
+        with self.state.lock:
             chosen = bool(self.state.selection)
             if chosen and not self._choosing:
                 self._turn_to("selected")
@@ -164,8 +164,12 @@ class DatapointTable(CanvasView):
                 self.refresh()
             self.counts = self._counted()
 
+    def _on_modes(self, _change: object) -> None:
+        if self.at >= 0:  # what nobody has looked at yet is computed when somebody does
+            self.refresh()
+
     def _on_query(self, _change: object) -> None:
-        with self._guard:
+        with self.state.lock:
             self._found, self._trouble = NOBODY, ""
             try:
                 if self.query.strip():
@@ -183,7 +187,7 @@ class DatapointTable(CanvasView):
             self.showing = showing
 
     def _on_choice(self, _change: object = None) -> None:
-        with self._guard:
+        with self.state.lock:
             if self.page:
                 self.page = 0  # and that refreshes
             else:
@@ -203,11 +207,12 @@ class DatapointTable(CanvasView):
         kind = content.get("kind")
         if kind == "at":
             index = int(content["index"])
-            with self._guard:
+            with self.state.lock:
                 if not 0 <= index < self.state.run.n_steps:
                     return
                 if content.get("moving") and self.at >= 0:
-                    self._move(index)
+                    with told(self.state, "datapoints"):
+                        self._move(index)
                 else:
                     self._show(index)
         elif kind == "toggle":
@@ -233,20 +238,16 @@ class DatapointTable(CanvasView):
         """Decide whose rows are shown, sort them, and send the page."""
         run, state = self.state.run, self.state
         columns, left_out = columns_of(run, state.modes)
-        with self.hold_sync():
+        with self.hold_sync(), told(state, "datapoints"):
             self.note = ""
-            try:
-                self._samples, self.title, self.caption = self._whose(index)
-                self.total = len(self._samples)
-                last = max(0, -(-self.total // PAGE) - 1)
-                self.page = min(max(self.page, 0), last)
-                ordered = self._samples[self._order(index)]
-                self._page_samples = ordered[self.page * PAGE : (self.page + 1) * PAGE]
-                self._describe(columns)
-                self._move(index)
-            except (TruncatedStoreError, OSError) as error:  # the run went away under the open table
-                self._samples = self._page_samples = NOBODY
-                self.rows, self.total, self.caption, self.note = [], 0, "", visible(str(error))
+            self._samples, self.title, self.caption = self._whose(index)
+            self.total = len(self._samples)
+            last = max(0, -(-self.total // PAGE) - 1)
+            self.page = min(max(self.page, 0), last)
+            ordered = self._samples[self._order(index)]
+            self._page_samples = ordered[self.page * PAGE : (self.page + 1) * PAGE]
+            self._describe(columns)
+            self._move(index)
             if left_out and not self.note:
                 self.note = (
                     f"{left_out} more columns of the metadata have no room here; Find looks into them."
@@ -281,16 +282,16 @@ class DatapointTable(CanvasView):
         mode = self.state.modes[0]
         title = f"Strongest in mode {mode}"
         try:
-            ends = strongest(self._path.at(index), mode, min(_EACH_END, self.state.run.n_samples))
+            frame = self._path.at(index)
+            sides = strongest(frame, mode, _EACH_END, _LEAST)
         except ComputeError as error:
             self.note = self._why_not(error)
             return NOBODY, title, ""
-        words = [
-            f"{name} end ({_count(end)}): {self._tell(end)}"
-            for name, end in zip(("Positive", "Negative"), ends, strict=True)
-            if len(end)
-        ]
-        return np.concatenate([ends[0], ends[1][::-1]]), title, "\n".join(words)
+        size = np.abs(frame.vectors[mode - 1])
+        ends = [(name, side) for name, side in zip(("Positive", "Negative"), sides, strict=True) if len(side)]
+        ends.sort(key=lambda end: -size[end[1][0]])
+        words = [f"{name} end ({_count(side)}): {self._tell(side)}" for name, side in ends]
+        return np.concatenate([side for _, side in ends]), title, "\n".join(words)
 
     def _tell(self, samples: Samples) -> str:
         key = np.sort(samples).tobytes()
@@ -363,7 +364,7 @@ class DatapointTable(CanvasView):
                     row["tokens"] = near.tolist()
                     row["texts"] = [visible(beginning(text, 40)) for text in texts[near].tolist()]
                     row["cut"] = [bool(near[0] != all_of_it[0]), bool(near[-1] != all_of_it[-1])]
-        if self._outlines is None:
+        if self._outlines is None or run.n_steps > _STALE * (1 + self._outlines[0][-1]):
             self._outlines = loss_outlines(run)
         at, outlines = self._outlines
         self.rows, self.pictures = rows, drawn

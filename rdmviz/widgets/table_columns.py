@@ -17,6 +17,7 @@ from rdmviz.widgets.colors import format_number
 Kind = Literal["sample", "tokens", "image", "text", "category", "number", "curve", "value", "share", "signed"]
 
 MOST_FACTS: Final = 16
+_FACTS_IN_FRONT: Final = 4  # what a datapoint is comes before how its loss went
 LONGEST_SHOWN: Final = 400
 """Characters of a text that travel with the table; the whole is sent when a person asks for it."""
 FACT, IMAGE = "column:", "image:"
@@ -52,8 +53,9 @@ def columns_of(run: TrainingRun, modes: tuple[int, int]) -> tuple[tuple[Column, 
     def fact(name: str) -> Column:
         return Column(FACT + name, name, kinds[name], "Of the metadata")  # type: ignore[arg-type]
 
-    read = [fact(name) for name in shown if kinds[name] == "text"]
-    rest = [fact(name) for name in shown if kinds[name] != "text"]
+    read = [name for name in shown if kinds[name] == "text"]
+    named = sorted((name for name in shown if name not in read), key=lambda name: kinds[name] == "number")
+    room = max(0, _FACTS_IN_FRONT - len(read) - tokens)
     strip = Column("tokens", "token in its sequence", "tokens", "Tokens are shaded by their loss at the step")
     images = [
         Column(IMAGE + name, name, "image", "A picture of the probe", sortable=False)
@@ -64,7 +66,7 @@ def columns_of(run: TrainingRun, modes: tuple[int, int]) -> tuple[tuple[Column, 
         Column("sample", "#", "sample", "Number of the datapoint"),
         *([strip] if tokens else []),
         *images,
-        *read,
+        *map(fact, [*read, *named[:room]]),
         Column("curve", "loss over the run", "curve", "", sortable=False),
         Column("loss", "loss here", "value", "Loss at the step"),
         Column("drift", "drift", "signed", "Change of the loss across the window, by a fitted line"),
@@ -74,7 +76,7 @@ def columns_of(run: TrainingRun, modes: tuple[int, int]) -> tuple[tuple[Column, 
             for what, title, kind, text in _OF_A_MODE
         ),
         Column("group", "group", "value", "Group of datapoints that fluctuate together"),
-        *rest,
+        *map(fact, named[room:]),
     ), len(facts) - len(shown)
 
 

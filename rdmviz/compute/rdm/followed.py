@@ -50,6 +50,10 @@ class FollowedSigns:
         self._kept: list[_Followed | None] = []
         self._latest: tuple[int, _Followed | None] = (-1, None)
 
+    def go_on_in(self, gram: BandedGram, traces: WindowTraces, rows: Rows) -> None:
+        """Take over the Gram and traces of the same run with more rows."""
+        self._gram, self._traces, self._rows = gram, traces, rows
+
     def turn(self, end: int, left: Floats, eigenvalues: Floats) -> Floats:
         """Turn, ``(k, k)``, for the modes of the window that ends at row `end`: ``turn @ vectors``."""
         followed = self._at(end)

@@ -56,6 +56,13 @@ class SignChain:
         self._next = traces.window - 1
         self._before: tuple[Floats, NDArray[np.int64]] | None = None  # turn and blocks of the last row
 
+    def go_on_in(self, gram: BandedGram, traces: WindowTraces, rows: Rows) -> None:
+        """Take over the Gram and traces of the same run with more rows."""
+        self._gram, self._traces, self._rows = gram, traces, rows
+        courses = np.zeros((gram.n_rows, *self._courses.shape[1:]), dtype=np.float32)
+        courses[: len(self._courses)] = self._courses
+        self._courses = courses
+
     def turn(self, end: int, left: Floats, eigenvalues: Floats) -> Floats:
         """Turn, ``(k, k)``, for the modes of the window that ends at row `end`: ``turn @ vectors``.
 

@@ -16,6 +16,7 @@ function isolated(tag, className, text) {
 // A text; a long one is clamped, with a button that asks `whole()` for all of it.
 function textCell(cell, [text, length], whole) {
   cell.append(isolated("div", length > LONGEST_CLAMPED ? "rdmviz-text rdmviz-clamped" : "rdmviz-text", text));
+  cell.firstChild.title = length > LONGEST_CLAMPED ? "" : text;
   if (length <= LONGEST_CLAMPED) return;
   const all = `Show all ${formatStep(length)} characters`;
   const button = element("button", "rdmviz-more", all);
@@ -76,7 +77,11 @@ function curveScale(curves) {
 }
 
 function drawCurve(canvas, curve, places, scale, theme) {
-  const { context, width, height } = sizedContext(canvas);
+  // Its size is its own: it may be drawn while the host has taken its page out of the layout.
+  const [width, height, ratio] = [CURVE_WIDTH, CURVE_HEIGHT, window.devicePixelRatio || 1];
+  [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
   context.strokeStyle = theme.dark ? "#7cc0f0" : "#1670ad";
   context.lineWidth = 1.2;
   context.lineJoin = "round";
@@ -92,7 +97,7 @@ function drawCurve(canvas, curve, places, scale, theme) {
 }
 
 function formatValue(kind, value) {
-  if (kind === "share") return Number.isFinite(value) ? formatShare(value) : "–";
+  if (kind === "share") return Number.isFinite(value) ? (value < 1e-4 ? "<0.01%" : formatShare(value)) : "–";
   if (Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const text = formatNumber(value).replace(/^-/, "−");

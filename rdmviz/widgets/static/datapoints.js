@@ -27,6 +27,7 @@ function renderDatapoints(model, el, scene) {
   box.append(table);
   const pager = tablePager(root, box, model, choose);
 
+  let curvesAre = ""; // what the small curves show, in words
   let cells = []; // per row: the nodes of its values, tokens and curve
   let fresh = { rows: null, columns: null, theme: null };
 
@@ -37,7 +38,7 @@ function renderDatapoints(model, el, scene) {
       ...columns.map(({ key, title, kind, help, sortable }) => {
         const cell = element("th", `rdmviz-${kind}-column`);
         cell.scope = "col";
-        if (help) cell.title = help;
+        cell.title = kind === "curve" ? curvesAre : help;
         if (!sortable) {
           cell.append(isolated("span", "", title));
           return cell;
@@ -129,8 +130,7 @@ function renderDatapoints(model, el, scene) {
     const scale = curveScale(losses);
     cells.forEach((made, r) => drawCurve(made.curve, losses.subarray(r * rows.length, (r + 1) * rows.length), places, scale, theme));
     const every = rows.length < shared.steps.length ? `${rows.length} of ${formatStep(shared.steps.length)} recorded rows` : "every recorded row";
-    const column = head.querySelector(".rdmviz-curve-column");
-    if (column) column.title = `Loss at ${every}; one scale for all of these rows${scale.log ? ", logarithmic" : ""}`;
+    curvesAre = `Loss at ${every}; one scale for all of these rows${scale.log ? ", logarithmic" : ""}`;
   };
 
   const marks = () => {
@@ -149,6 +149,7 @@ function renderDatapoints(model, el, scene) {
     const { steps } = shared;
     const share = (steps[scene.get("index")] - steps[0]) / (steps[steps.length - 1] - steps[0] || 1);
     root.style.setProperty("--rdmviz-at", share.toFixed(4));
+    if (fresh.theme) root.style.setProperty("--rdmviz-mark", fresh.theme.cursor);
   };
 
   const [schedule, stopRedrawing] = redrawing(root, (theme) => {
@@ -157,10 +158,10 @@ function renderDatapoints(model, el, scene) {
     bar.show();
     pager.show();
     const others = rows !== fresh.rows || columns !== fresh.columns;
-    header(columns);
     if (others) fill(rows, columns);
     values(columns);
     if (others || theme !== fresh.theme) curves(theme);
+    header(columns);
     fresh = { rows, columns, theme };
     marks();
     cursor();
@@ -249,7 +250,7 @@ function tableBar(root, model, choose, send) {
   });
   const find = element("input", "rdmviz-find");
   find.type = "search";
-  find.placeholder = "Find: word, column:value, column>3";
+  find.placeholder = "Find a word, column:value";
   find.setAttribute("aria-label", "Find datapoints by text or metadata");
   find.title = 'A word or "several words" in any text; column:value; column=exactly; column>number. All terms have to fit.';
   find.value = model.get("query");
@@ -298,7 +299,7 @@ function tableBar(root, model, choose, send) {
       button.setAttribute("aria-pressed", String(name === showing));
     }
     const total = model.get("total");
-    all.textContent = showing === "found" ? `Select all ${formatStep(total)} found` : `Select these ${formatStep(total)}`;
+    all.textContent = `Select all ${formatStep(total)}`;
     all.hidden = showing === "selected" || !total;
     clear.disabled = !counts.selected && !model.get("query");
     caption.textContent = model.get("caption");
