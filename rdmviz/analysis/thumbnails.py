@@ -56,7 +56,9 @@ def thumbnails(
     chosen = require_samples(run, samples)
     pictures = run.images[name][chosen].to_numpy()
     scale = 255 if pictures.dtype.kind == "f" else 1
-    pixels = scale * pictures.reshape(*pictures.shape[:3], -1).astype(np.float32)
+    pixels = scale * pictures.astype(np.float32)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
     block = -(-max(pixels.shape[1:3]) // side)
     if block > 1:
         pixels = _averaged(pixels, block)
@@ -65,7 +67,7 @@ def thumbnails(
     levels = np.rint(np.nan_to_num(pixels)).clip(0, 255).astype(np.uint8)
     out[..., :3] = levels[..., :3]  # a single channel is grey: it fills all three
     out[..., 3] = np.where(known, levels[..., 3] if levels.shape[3] == 4 else 255, 0)
-    return out, np.asarray(~known.reshape(len(known), -1).any(axis=1))
+    return out, np.asarray(~np.logical_or.reduce(known, axis=(1, 2)))
 
 
 def _averaged(pixels: NDArray[np.float32], block: int) -> NDArray[np.float32]:

@@ -28,13 +28,12 @@ from rdmviz.widgets.table_columns import (
     IMAGE,
     VALUES,
     Column,
-    beginning,
     columns_of,
     fact_in_words,
     order_by,
     sorted_places,
-    visible,
 )
+from rdmviz.widgets.texts import beginning, visible
 from rdmviz.widgets.trouble import told
 from rdmviz.widgets.view import CanvasView
 
@@ -77,6 +76,7 @@ class DatapointTable(CanvasView):
 
     columns: Any = t.List(t.Dict(), help="key, title, kind, help of each column").tag(sync=True)
     rows: Any = t.List(t.Dict(), help="datapoints of the page, with their facts as text").tag(sync=True)
+    sorted_by = t.Unicode(help="what the rows that are there are sorted by, as `sort`").tag(sync=True)
     total = t.Int(help="datapoints on all pages").tag(sync=True)
     of = t.Int(help="datapoints of the run").tag(sync=True)
     counts: Any = t.Dict(help="datapoints by what can be shown").tag(sync=True)
@@ -248,6 +248,7 @@ class DatapointTable(CanvasView):
             self._page_samples = ordered[self.page * PAGE : (self.page + 1) * PAGE]
             self._describe(columns)
             self._move(index)
+            self.sorted_by = self.sort
             if left_out and not self.note:
                 self.note = (
                     f"{left_out} more columns of the metadata have no room here; Find looks into them."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -13,17 +11,15 @@ from numpy.typing import NDArray
 from rdmviz.analysis.columns import POSITION, SEQUENCE, kind_of_columns
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.colors import format_number
+from rdmviz.widgets.texts import visible
 
 Kind = Literal["sample", "tokens", "image", "text", "category", "number", "curve", "value", "share", "signed"]
 
 MOST_FACTS: Final = 16
 _FACTS_IN_FRONT: Final = 4  # what a datapoint is comes before how its loss went
-LONGEST_SHOWN: Final = 400
-"""Characters of a text that travel with the table; the whole is sent when a person asks for it."""
 FACT, IMAGE = "column:", "image:"
 # Computed at the step; their order is that of the values sent. The modes are those on the map.
 VALUES: Final = ("loss", "drift", "loading_x", "share_x", "loading_y", "share_y", "group")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -119,28 +115,3 @@ def sorted_places(values: NDArray[Any], descending: bool) -> NDArray[np.intp]:
 def fact_in_words(value: Any) -> str:
     """Write a number, boolean or text of the metadata; whole numbers keep all of their digits."""
     return format_number(float(value)) if isinstance(value, np.floating) else visible(str(value))
-
-
-def visible(text: str) -> str:
-    """Return a text that can travel: a lone half of a surrogate pair, which no UTF-8 has, becomes U+FFFD."""
-    return _SURROGATES.sub("\ufffd", text)
-
-
-def beginning(text: str, longest: int = LONGEST_SHOWN) -> str:
-    """Cut a text to so many characters, not between a letter and what belongs to it."""
-    if len(text) <= longest:
-        return text
-    end = longest
-    while end > longest - 16 and (_joins(text[end]) or text[end - 1] == "\u200d"):
-        end -= 1
-    return text[:end]
-
-
-def _joins(char: str) -> bool:
-    """Whether a character continues the one before: marks, joiners, variation and skin-tone selectors."""
-    return bool(
-        unicodedata.combining(char)
-        or char in "\u200d\ufe0e\ufe0f"
-        or "\U0001f3fb" <= char <= "\U0001f3ff"
-        or unicodedata.category(char) in ("Mn", "Me")
-    )

@@ -4,7 +4,7 @@
 const REST_MS = 180;
 const MOVING_MS = 400;
 const FIND_MS = 350;
-const TABLE_TRAITS = ["rows", "columns", "values", "shades", "curves", "pictures", "sort", "total", "page", "title", "caption", "note", "counts", "showing"];
+const TABLE_TRAITS = ["rows", "columns", "values", "shades", "curves", "pictures", "sorted_by", "total", "page", "title", "caption", "note", "counts", "showing"];
 const VALUE_KEYS = ["loss", "drift", "loading_x", "share_x", "loading_y", "share_y", "group"];
 const PAGE_ROWS = 50;
 
@@ -32,7 +32,7 @@ function renderDatapoints(model, el, scene) {
   let fresh = { rows: null, columns: null, theme: null };
 
   const header = (columns) => {
-    const sort = model.get("sort");
+    const sort = model.get("sorted_by"); // what is there, not what is asked for
     const focused = head.querySelector(":focus")?.dataset.key;
     head.replaceChildren(
       ...columns.map(({ key, title, kind, help, sortable }) => {
