@@ -1,6 +1,9 @@
 """The verbs of rdmviz on a TrainingRun: labelled data in, labelled data out."""
 
 from rdmviz.analysis.curves import analyze
+from rdmviz.analysis.datapoints import datapoints, strongest
+from rdmviz.analysis.enriched import enriched, tell
+from rdmviz.analysis.finding import find
 from rdmviz.analysis.following import follow
 from rdmviz.analysis.grouping import groups, ordering
 from rdmviz.analysis.growing import grown
@@ -16,7 +19,10 @@ __all__ = [
     "ModeFrame",
     "ModePath",
     "analyze",
+    "datapoints",
     "eigenmodes",
+    "enriched",
+    "find",
     "follow",
     "groups",
     "grown",
@@ -25,4 +31,6 @@ __all__ = [
     "ordering",
     "plane_loadings",
     "spectra",
+    "strongest",
+    "tell",
 ]
