@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.categories import few_values, ranked
 from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA
+from rdmviz.widgets.texts import beginning, visible
 
 # The same eight colours, in the same order, as static/palette.js; beyond them, one neutral.
 CATEGORIES: Final = ("#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018")
@@ -22,18 +24,24 @@ class Coloring:
     """Codes and legend of one way to colour the datapoints.
 
     ``codes`` holds uint8 per datapoint of the whole probe (empty where every frame carries its own codes);
-    ``labels`` one text per category, or the two ends of the range.
+    ``labels`` one text per category, or the ends of the range, with zero between those of a diverging one.
     """
 
-    source: Literal["fixed", "group", "loss"]
-    kind: Literal["categorical", "sequential"]
+    source: Literal["fixed", "group", "loss", "loading", "drift"]
+    kind: Literal["categorical", "sequential", "diverging"]
     title: str
     labels: tuple[str, ...]
     codes: NDArray[np.uint8]
 
 
-def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, float, bool]) -> Coloring:
-    """Return the coloring called ``name``: ``"group"``, ``"loss"`` or a probe column.
+def color_by(
+    run: TrainingRun,
+    name: str,
+    groups: int,
+    loss_range: tuple[float, float, bool],
+    drift_scale: float = 1.0,
+) -> Coloring:
+    """Return the coloring called ``name``: one of `COMPUTED_COLORINGS` or a probe column.
 
     Parameters
     ----------
@@ -41,6 +49,8 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
         Number of groups the legend lists.
     loss_range
         Ends of the loss colours, in decades when the third entry says so.
+    drift_scale
+        Drift that has the strongest colour, loss.
     """
     nothing = np.empty(0, np.uint8)
     if name == "group":
@@ -50,6 +60,13 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
         low, high, log = loss_range
         ends = tuple(format_number(10.0**end if log else end) for end in (low, high))
         return Coloring("loss", "sequential", "loss at this step" + (" (log)" if log else ""), ends, nothing)
+    if name == "loading":
+        ends = ("0", "largest on the map")
+        return Coloring("loading", "sequential", "loading in the map's modes", ends, nothing)
+    if name == "drift":
+        ends = (f"falls by {format_number(drift_scale)}", f"rises by {format_number(drift_scale)}")
+        title = "drift of the loss across the window (root scale)"
+        return Coloring("drift", "diverging", title, (ends[0], "0", ends[1]), nothing)
     named = classes(run, name)
     if named is not None:
         rank, names = named
@@ -71,7 +88,7 @@ def is_categorical(values: NDArray[Any]) -> bool:
     """Text and booleans are categories, and so are whole numbers that take at most eight values."""
     if values.dtype.kind in "fc":
         return False
-    return values.dtype.kind not in "iu" or len(np.unique(values)) <= len(CATEGORIES)
+    return values.dtype.kind not in "iu" or few_values(values, len(CATEGORIES)) is not None
 
 
 def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]] | None:
@@ -81,11 +98,7 @@ def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, .
     values = _column(run, name)
     if not is_categorical(values):
         return None
-    names, inverse, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    rank = np.empty(len(order), np.intp)
-    rank[order] = np.arange(len(order))
-    return rank[inverse], tuple(str(names[k]) for k in order)
+    return ranked(values)
 
 
 def _column(run: TrainingRun, coloring: str) -> NDArray[Any]:
@@ -95,7 +108,7 @@ def _column(run: TrainingRun, coloring: str) -> NDArray[Any]:
 
 def shorten(text: str) -> str:
     """Cut a text from a run to what a legend or title has room for."""
-    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
+    return visible(text if len(text) <= _LONGEST_LABEL else beginning(text, _LONGEST_LABEL - 1) + "…")
 
 
 def format_number(value: float) -> str:
