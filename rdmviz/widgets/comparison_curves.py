@@ -150,7 +150,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
             ends = axis.at[[0, -1]]
             lines = [_Line(ends, np.full(2, chance), _GREY, "dashed")]
             other = "" if len(overlaps) == 1 else f" with {shorten(state.names[0])}"
-            titles.append(f"Overlap{other}, {state.overlap_modes} leading modes")
+            titles.append(f"Overlap{other} of {state.overlap_modes} modes, chance {chance:.2g}")
             for color, found in zip(colors, overlaps, strict=True):
                 x = found["at"].values
                 lines.append(_Line(x, found["relabelled"].values, color, "dotted"))
@@ -158,7 +158,6 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
                 read(axis.held(x, found["overlap"].values), color)
             if len(overlaps) == 1:
                 read(axis.held(x, overlaps[0]["relabelled"].values), "", "relabelled")
-            read(np.full(len(axis.at), chance), "", "chance")
             self.panels[2].show(axis, lines, log=False, last=True, ends=(0.0, 1.0))
         self._plots.children = [panel.figure for panel in self.panels[: len(titles)]]
         with self.cursor.hold_sync():
