@@ -1,6 +1,10 @@
 // The one entry point: a view draws the part of the scene that its model names.
 
 const PARTS = {
+  comparison_bar: renderComparisonBar,
+  comparison_card: renderComparisonCard,
+  comparison_cursor: renderComparisonCursor,
+  comparison_heading: renderComparisonHeading,
   cursor: renderCursor,
   datapoints: renderDatapoints,
   legend: renderLegend,
