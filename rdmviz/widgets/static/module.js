@@ -2,6 +2,7 @@
 
 const PARTS = {
   cursor: renderCursor,
+  curves_head: renderCurvesHead,
   datapoints: renderDatapoints,
   legend: renderLegend,
   map: renderMap,
@@ -12,7 +13,7 @@ const PARTS = {
 
 export default {
   async render({ model, el }) {
-    const scene = await sceneOf(model);
+    const scene = await referredModel(model, "scene");
     return PARTS[model.get("part")](model, el, scene);
   },
 };
