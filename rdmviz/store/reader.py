@@ -15,7 +15,7 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 from zarr.abc.store import Store
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, ZipStore
 
 from rdmviz.errors import NoRowsYetError, RunNotFoundError, SchemaVersionError, TruncatedStoreError
 from rdmviz.store.chunks import lost_chunk
@@ -135,6 +135,11 @@ class RunStore:
     def chunk_rows(self) -> int:
         """Rows per chunk."""
         return self._height
+
+    @property
+    def grows(self) -> bool:
+        """Whether rows may be committed while it is read: not to a zip file."""
+        return not isinstance(self._loss.store_path.store, ZipStore)
 
     @property
     def folder(self) -> Path | None:

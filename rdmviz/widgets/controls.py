@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
@@ -12,11 +13,20 @@ from rdmviz.widgets.state import CHOICES, ExplorerState
 _WINDOWS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
-class Controls:
-    """Dropdowns linked to the state both ways."""
+class Controls(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets carries no types
+    """Dropdowns linked to the state both ways.
 
-    def __init__(self, state: ExplorerState) -> None:
+    Parameters
+    ----------
+    state
+        What is chosen.
+    try_window
+        Called with the rows per window that were chosen; by default they become the state's at once.
+    """
+
+    def __init__(self, state: ExplorerState, try_window: Callable[[int], None] | None = None) -> None:
         self.state = state
+        self._try_window = try_window
         self.window = _dropdown(
             "Window", [], "Rows per window: short ones see fast changes, long ones see slow fluctuations"
         )
@@ -34,14 +44,23 @@ class Controls:
             CHOICES["map_scale"],
             "Linear: distances are distances of loss fluctuations. Log: loadings over six decades",
         )
-        self.widget = ipywidgets.HBox(
-            [self.window, self.detrend, self.mode_detrend, self.coloring, self.map_scale]
-        )
-        self.widget.add_class("rdmviz-controls")
+        super().__init__([self.window, self.detrend, self.mode_detrend, self.coloring, self.map_scale])
+        self.add_class("rdmviz-controls")
         self._offer_windows()
-        for name in ("detrend", "mode_detrend", "coloring", "map_scale"):
+        self._links = [
             traitlets.link((state, name), (getattr(self, name), "value"))
-        state.observe(self._offer_windows, "window")
+            for name in ("detrend", "mode_detrend", "coloring", "map_scale")
+        ]
+        state.observe(self._offer_windows, ["window", "run"])
+
+    def close(self) -> None:
+        """Leave the page, and the state alone."""
+        for link in self._links:
+            link.unlink()
+        self._links = []
+        if self.comm is not None:
+            self.state.unobserve(self._offer_windows, ["window", "run"])
+        super().close()
 
     def _offer_windows(self, _change: object = None) -> None:
         state = self.state
@@ -58,7 +77,10 @@ class Controls:
         self.window.value = state.window
 
     def _choose_window(self, change: Any) -> None:
-        self.state.window = change["new"]
+        if self._try_window is None:
+            self.state.window = change["new"]
+        else:
+            self._try_window(change["new"])
 
 
 def _dropdown(label: str, options: Any, tooltip: str) -> ipywidgets.Dropdown:

@@ -12,12 +12,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze
+from rdmviz.run import TrainingRun
+from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import CATEGORIES
 from rdmviz.widgets.cursor import CursorView, CurvesHead
 from rdmviz.widgets.loss_curves import Curve, LossCurves, MeanLosses
 from rdmviz.widgets.panel import Panel, ticks
 from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
 from rdmviz.widgets.state import ExplorerState
+from rdmviz.widgets.trouble import told
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +45,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         self.state = state
         self._time = bqplot.LinearScale(min=0.0, max=1.0)
         self._panels: list[Panel] = []
-        self._datasets: dict[str, xr.Dataset] = {}
+        self._datasets: dict[str, tuple[TrainingRun, xr.Dataset]] = {}
         self._losses = MeanLosses(state)
         self._grouped_at: int | None = None
         self.head = CurvesHead(state, most=MOST_SIGNALS)
@@ -53,7 +56,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         super().__init__([self.head, self._canvas, self.caption])
         self.add_class("rdmviz-curves-column")
         self._observed = {
-            self._renew: ["run", "window", "detrend"],
+            self._renew: ["window", "detrend"],
             self._redraw: ["signals", "curve_scale", "span"],
             self._redraw_losses: ["coloring", "loss_curves", "selection", "mode_detrend"],
         }
@@ -74,12 +77,15 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         return self._dataset("variance")
 
     def _dataset(self, shc: Any) -> xr.Dataset:
-        if shc not in self._datasets:
-            state = self.state
-            self._datasets[shc] = analyze(state.run, window=state.window, detrend=state.detrend, shc=shc)
-        return self._datasets[shc]
+        state = self.state
+        run, data = self._datasets.get(shc, (None, None))
+        if data is None or run is not state.run:  # a run that is followed is another one when it has grown
+            data = analyze(state.run, window=state.window, detrend=state.detrend, shc=shc)
+            self._datasets[shc] = state.run, data
+        return data
 
     def _renew(self, _change: object = None) -> None:
+        """Window or detrending changed: what was computed is no longer true."""
         run = self.state.run
         self._datasets.clear()
         with self.head.hold_sync():
@@ -112,6 +118,11 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
 
     def refresh(self) -> None:
         """Draw the curves of the span anew, from what is known of the run where it is known."""
+        with self.state.lock, told(self.state, "curves"):
+            self._draw()
+        self.cursor.computing = ""
+
+    def _draw(self) -> None:
         state, signals = self.state, self.signals
         low, high = (state.run.index_of(step) for step in state.span)
         x = state.run.steps[low : high + 1].astype(float)
@@ -119,7 +130,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         self.cursor.computing = f"Computing: {', '.join(s.title for s in dear)} …" if dear else ""
         words: list[str] = []
         values: list[Floats] = []
-        told: list[dict[str, object]] = []
+        heads: list[dict[str, object]] = []
         shown = []
         for signal in signals:
             losses = self._curves_of(signal, low, high, words)
@@ -128,7 +139,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             log = self._is_log(signal, ys)
             shown.append((ys, [c.color for c in losses.curves], losses.singles, log, named))
             values += list(ys)
-            told.append(_told(signal, losses, log, {s.name: s for s in offered(state.run).values()}))
+            heads.append(_head(signal, losses, log, {s.name: s for s in offered(state.run).values()}))
         if len(self._panels) < len(signals):
             self._panels += [Panel(self._time) for _ in range(len(signals) - len(self._panels))]
         first, last = float(x[0]), float(x[-1])
@@ -144,10 +155,9 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             self._plots.children = figures
         stride = max(1, -(-len(x) // _MOST_READ))
         with self.cursor.hold_sync():
-            self.cursor.panels = told
+            self.cursor.panels = heads
             self.cursor.start, self.cursor.stride = low, stride
             self.cursor.values = np.ascontiguousarray([v[::stride] for v in values], dtype="<f4").tobytes()
-            self.cursor.computing = ""
         self.head.drawn = [signal.name for signal in signals]
         self.caption.value = _caption(state, self.dataset, words)
 
@@ -197,17 +207,11 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             self.state.unobserve(callback, names)
         for panel in self._panels:
             panel.close()
-        own = (self.head, self.cursor, self.caption, self._plots, self._canvas, self)
-        for widget in own:
-            widget.layout.close()
-            if widget is not self:
-                widget.close()
-        self.caption.style.close()
-        self._time.close()
         super().close()
+        close(self, self._time)
 
 
-def _told(signal: Signal, losses: LossCurves, log: bool, known: dict[str, Signal]) -> dict[str, object]:
+def _head(signal: Signal, losses: LossCurves, log: bool, known: dict[str, Signal]) -> dict[str, object]:
     """Return what the head of a panel says."""
     beside = known.get(signal.baseline or "")
     return {

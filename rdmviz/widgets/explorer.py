@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import html
+import threading
 from typing import Any
 
 import ipywidgets
-import numpy as np
 
 from rdmviz.analysis.of_a_run import require_run
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.closing import close, parts_of
 from rdmviz.widgets.controls import Controls
 from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.datapoints import DatapointTable
+from rdmviz.widgets.frames import LARGEST_MAP
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
+from rdmviz.widgets.preparing import Preparing, takes_long
 from rdmviz.widgets.scene import Scene
 from rdmviz.widgets.spectrum import SpectrumView
 from rdmviz.widgets.state import ExplorerState
+from rdmviz.widgets.status import StatusLine
 from rdmviz.widgets.time_bar import TimeBar
 
 
@@ -97,6 +101,26 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
 
     def __init__(self, state: ExplorerState) -> None:
         self.state = state
+        self._composed = threading.Event()
+        super().__init__()
+        self.add_class("rdmviz-explorer")
+        if takes_long(state.run, state.window):
+            self.children = [self._head(), Preparing(state, state.window, self._compose)]
+        else:
+            self._compose()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the pictures are there, which for a large run takes a pass over its losses.
+
+        Returns False if `seconds` pass before.
+        """
+        return self._composed.wait(seconds)
+
+    def _head(self) -> ipywidgets.HTML:
+        return ipywidgets.HTML(_headline(self.state.run)).add_class("rdmviz-head")
+
+    def _compose(self) -> None:
+        state = self.state
         self.time = TimeBar(state)
         self.curves = WarningCurves(state)
         self.legend = Legend(state)
@@ -104,13 +128,44 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.matrix = MatrixView(state)
         self.spectrum = SpectrumView(state)
         self.datapoints = DatapointTable(state)
-        self.controls = Controls(state)
+        self.status = StatusLine(state)
+        self.controls = Controls(state, self._try_window)
         pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
         stage = ipywidgets.VBox([self.legend, pictures, self.datapoints]).add_class("rdmviz-stage")
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
-        head = ipywidgets.HTML(_headline(state.run, len(self.map.link.shown))).add_class("rdmviz-head")
-        super().__init__([head, self.controls.widget, self.time, body])
-        self.add_class("rdmviz-explorer")
+        before = self.children
+        self.children = [self._head(), self.controls, self.status, self.time, body]
+        for part in before:
+            close(part)
+        self._composed.set()
+
+    def _try_window(self, window: int) -> None:
+        """Set the window, after a pass over the losses with its progress on the screen if one is needed."""
+        state = self.state
+        if not takes_long(state.run, window):
+            state.window = window
+            return
+        shown = [part for part in self.children if not isinstance(part, Preparing)]
+
+        def done() -> None:
+            with state.lock:
+                state.window = window
+            put_away()
+
+        def put_away() -> None:
+            self.children = shown
+            self.controls.window.value = state.window
+            close(preparing)
+
+        preparing = Preparing(state, window, done, put_away)
+        self.children = [*shown[:2], preparing, *shown[2:]]
+
+    def close(self) -> None:
+        """Leave the page, and the kernel's memory, with everything that this explorer is made of."""
+        if self.comm is not None:
+            parts = parts_of(self)
+            super().close()
+            close(*parts)
 
     @property
     def scene(self) -> Scene:
@@ -118,17 +173,14 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         return self.map.link.scene
 
 
-def _headline(run: TrainingRun, shown: int) -> str:
+def _headline(run: TrainingRun) -> str:
     """Title and facts of a run as HTML; every text of the run is escaped."""
     title = html.escape(run.name or "Training run")
     steps = f"steps {int(run.steps[0]):,} to {int(run.steps[-1]):,}"
     facts = [f"{run.n_steps:,} recorded rows, {steps}", f"{run.n_samples:,} probe datapoints"]
-    if shown < run.n_samples:
-        facts.append(f"{shown:,} of them drawn, all of them computed")
+    if run.n_samples > LARGEST_MAP:
+        facts.append(f"{LARGEST_MAP:,} of them drawn, all of them computed")
     columns = [html.escape(str(name)) for name in run.probe.data_vars]
     if columns:
         facts.append("metadata: " + ", ".join(columns))
-    silent = np.flatnonzero(~run.finite_rows())
-    if silent.size:
-        facts.append(f"NaN or infinite losses from step {int(run.steps[silent[0]]):,}")
     return f"<h3>{title}</h3><p>{' · '.join(facts)}</p>"

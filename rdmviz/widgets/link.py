@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import Any, Final
 
 from rdmviz.analysis import ModePath
@@ -10,9 +9,11 @@ from rdmviz.compute.rdm.clusters import MAX_COUNT
 from rdmviz.errors import ComputeError
 from rdmviz.widgets.cards import MOST_CARDS, card
 from rdmviz.widgets.colors import classes, color_by
-from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown
+from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown, loss_range
+from rdmviz.widgets.live import Following
 from rdmviz.widgets.scene import SHARED, Scene
 from rdmviz.widgets.state import MODES, ExplorerState, default_coloring
+from rdmviz.widgets.trouble import told
 
 _MOST_FRAMES_ASKED: Final = 64
 _ANSWER_SECONDS = 0.1
@@ -31,12 +32,14 @@ class SceneLink:
         self.state = state
         self.scene = Scene()
         self._views = 0
-        self._lock = RLock()  # the browser's messages may arrive on another thread than the notebook's cells
-        run = state.run
-        self.shown = choose_shown(run.n_samples)
+        self._lock = (
+            state.lock
+        )  # the browser's messages may arrive on another thread than the notebook's cells
+        self.shown = choose_shown(state.run.n_samples)
+        self._loss_range = loss_range(state.run)  # once: colours keep their meaning
         with self.scene.hold_sync():
-            self.scene.count = run.n_steps
-            self.scene.steps = run.steps.astype("<f8").tobytes()
+            self._tell_rows()
+            self.scene.can_follow = state.can_follow
             self.scene.shown = self.shown.astype("<u4").tobytes()
             self.scene.index = state.index
             for name in SHARED:
@@ -45,6 +48,8 @@ class SceneLink:
         self._recolor()
         state.observe(self._on_modes, ["window", "mode_detrend", "map_scale"])
         state.observe(self._on_coloring, "coloring")
+        state.observe(self._on_rows, "run")
+        self.following = Following(state)
         self.scene.on_msg(self._answer)
         self.scene.observe(self._from_browser, ["index", *SHARED])
         state.observe(self._to_browser, ["step", *SHARED])
@@ -64,6 +69,8 @@ class SceneLink:
         """Count one view less; the last one takes the scene with it."""
         self._views -= 1
         if self._views == 0:
+            self.following.stop()
+            self.state.unobserve(self._on_rows, "run")
             self.state.unobserve(self._on_modes, ["window", "mode_detrend", "map_scale"])
             self.state.unobserve(self._on_coloring, "coloring")
             self.state.unobserve(self._to_browser, ["step", *SHARED])
@@ -71,12 +78,22 @@ class SceneLink:
             self.scene.close()
             self.state.link = None
 
+    def _tell_rows(self) -> None:
+        self.scene.count = self.state.run.n_steps
+        self.scene.steps = self.state.run.steps.astype("<f8").tobytes()
+
+    def _on_rows(self, _change: object) -> None:
+        """More rows: what was computed of the others stays, here and in the browser."""
+        with self._lock, self.scene.hold_sync():
+            self.frames.path.go_on_in(self.state.run)
+            self._tell_rows()
+
     def _renew_frames(self) -> None:
         state = self.state
         path = ModePath(state.run, window=state.window, detrend=state.mode_detrend, modes=MODES)
         named = classes(state.run, default_coloring(state.run))
         members = choose_members(self.shown, None if named is None else named[0])
-        self.frames = FrameSource(path, self.shown, members, state.map_scale)
+        self.frames = FrameSource(path, self.shown, members, state.map_scale, self._loss_range)
         first = int(state.run.steps[path.first])
         with self.scene.hold_sync():
             self.scene.first = path.first
@@ -112,7 +129,9 @@ class SceneLink:
                 return  # the browser has learned of the new epoch by now, and asks again
             count = self.state.run.n_steps
             rows = [int(row) for row in content["rows"][:_MOST_FRAMES_ASKED] if 0 <= int(row) < count]
-            packed = self.frames.pack(rows, _ANSWER_SECONDS)
+            packed: list[bytes] = []
+            with told(self.state, "pictures"):
+                packed = self.frames.pack(rows, _ANSWER_SECONDS)
             reply = {"kind": "frames", "epoch": self.scene.epoch, "rows": rows[: len(packed)]}
             reply["later"] = rows[len(packed) :]
         self.scene.send(reply, [b"".join(packed)])
@@ -146,12 +165,12 @@ class SceneLink:
             frame = self.frames.path.at(index)
         except ComputeError:
             frame = None
-        with self.scene.hold_sync():
+        with self.scene.hold_sync(), told(self.state, "cards"):
             self.scene.cards = [card(self.state.run, s, index, frame) for s in samples[:MOST_CARDS]]
             self.scene.more_cards = max(0, len(samples) - MOST_CARDS)
 
     def _on_modes(self, _change: object) -> None:
-        with self._lock:
+        with self._lock, told(self.state, "pictures"):
             self._renew_frames()
             self._recolor()
             self._describe()

@@ -9,6 +9,7 @@ import bqplot
 import numpy as np
 from numpy.typing import NDArray
 
+from rdmviz.widgets.closing import close, parts_of
 from rdmviz.widgets.thinning import thinned
 
 Floats = NDArray[np.float64]
@@ -38,6 +39,7 @@ class Panel:
             min_aspect_ratio=0.05,
             max_aspect_ratio=100,
             animation_duration=0,
+            display_toolbar=False,
             padding_x=0,
             padding_y=0,
             layout={"width": "100%", "min_width": "0"},
@@ -96,12 +98,13 @@ class Panel:
 
     def close(self) -> None:
         """Close the figure and everything it is made of but the shared time scale."""
-        figure = self.figure
-        widgets = [figure, figure.layout, figure.scale_x, figure.scale_y, self._axis_x]
+        for part in parts_of(self.figure):
+            if part is not self._time:
+                part.close()
         for scale, axis, lines in self._sides.values():
-            widgets += [scale, axis, *lines, *(line.layout for line in lines if hasattr(line, "layout"))]
-        for widget in widgets:
-            widget.close()
+            close(scale, axis)
+            for line in lines:
+                line.close()
 
 
 def _same(before: Any, after: Any) -> bool:

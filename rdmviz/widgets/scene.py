@@ -26,6 +26,8 @@ SHARED: Final = (
     "bookmarks",
     "selection",
     "hovered",
+    "following",
+    "troubles",
 )
 
 
@@ -63,6 +65,9 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     bookmarks: Any = t.List(t.Dict()).tag(sync=True)
     selection = t.List(t.Int()).tag(sync=True)
     hovered = t.List(t.Int()).tag(sync=True, echo_update=False)
+    following = t.Bool(default_value=False).tag(sync=True)
+    can_follow = t.Bool(default_value=False, help="whether the run may grow").tag(sync=True)
+    troubles: Any = t.Dict().tag(sync=True)
     cards: t.List[list[list[str]]] = t.List(
         help="rows of [name, text] for the datapoints pointed at or selected"
     ).tag(sync=True)

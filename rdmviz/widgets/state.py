@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import traitlets as t
 from rdmviz.compute.rdm.detrending import DETRENDS, check_window
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.categories import few_values
 from rdmviz.widgets.signals import MOST_SIGNALS, offered
 
 if TYPE_CHECKING:
@@ -96,6 +98,8 @@ class ExplorerState(t.HasTraits):
     bookmarks: Any = t.List(t.Dict(), help="steps kept by the person: step and note of each")
     selection = t.List(t.Int(), help="selected datapoints, in the order of selection")
     hovered = t.List(t.Int(), help="datapoint, or pair, under the pointer")
+    following = t.Bool(default_value=False, help="whether rows are taken in while the run is being recorded")
+    troubles: Any = t.Dict(t.Unicode(), help="what went wrong, in words, by the part it happened in")
 
     link: SceneLink | None = None  # the browser's half, once a view is made
 
@@ -111,6 +115,7 @@ class ExplorerState(t.HasTraits):
         for name in chosen:
             if name not in self.trait_names():
                 raise OptionError(f"{name}={chosen[name]!r}: an explorer has no such option")
+        self.lock = threading.RLock()  # held by whoever changes several things at once
         super().__init__(
             run=run,
             span=chosen.pop("span", (int(run.steps[0]), int(run.steps[-1]))),
@@ -133,6 +138,25 @@ class ExplorerState(t.HasTraits):
         """What the datapoints can be coloured by."""
         columns = tuple(str(name) for name in self.run.probe.data_vars)
         return (*COMPUTED_COLORINGS, *(n + METADATA if n in COMPUTED_COLORINGS else n for n in columns))
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether the run was opened from a store that rows may be committed to."""
+        store = self.run.store
+        return store is not None and self.run.chunked is None and store.grows
+
+    def grow(self, run: TrainingRun) -> None:
+        """Take over the same run with more rows (see :func:`rdmviz.analysis.grown`).
+
+        A state at the newest step moves on to the newest; a span over the whole run goes on to be that.
+        """
+        first, last = int(self.run.steps[0]), int(self.run.steps[-1])
+        newest, whole = self.step == last, self.span == (first, last)
+        self.run = run
+        if whole:
+            self.span = (first, int(run.steps[-1]))
+        if newest:
+            self.step = int(run.steps[-1])
 
     @property
     def most_modes(self) -> int:
@@ -214,6 +238,15 @@ class ExplorerState(t.HasTraits):
             raise OptionError(f"trails={proposal['value']}: a number of rows, 0 for none, is expected")
         return int(proposal["value"])
 
+    @t.validate("following")
+    def _can_follow(self, proposal: Any) -> bool:
+        if proposal["value"] and not self.can_follow:
+            raise OptionError(
+                f"following=True: run {self.run.name!r} does not grow; follow one that was opened with "
+                "rdmviz.open_run(path) from the folder or URL that a Recorder writes"
+            )
+        return bool(proposal["value"])
+
     @t.validate("coloring")
     def _offered(self, proposal: Any) -> str:
         if proposal["value"] not in self.colorings:
@@ -265,6 +298,7 @@ def default_coloring(run: TrainingRun) -> str:
     """Return the first probe column that splits the datapoints into a few classes, else ``"group"``."""
     for name, column in run.probe.data_vars.items():
         values = np.asarray(column.values)
-        if values.dtype.kind in "UTOb" and 2 <= len(np.unique(values.astype(str))) <= 8:
+        found = few_values(values, 8) if values.dtype.kind in "UTOb" else None
+        if found is not None and len(found) >= 2:
             return f"{name}{METADATA}" if name in COMPUTED_COLORINGS else str(name)
     return "group"

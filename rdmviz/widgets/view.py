@@ -47,4 +47,5 @@ class CanvasView(anywidget.AnyWidget):
         """Leave the page; the scene goes with the last view of the state."""
         if self.comm is not None:
             super().close()
+            self.layout.close()
             self.link.leave()

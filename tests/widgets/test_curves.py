@@ -261,7 +261,7 @@ def test_redrawing_makes_no_widgets_and_closing_leaves_none():
     curves = WarningCurves(state)
     run_through(state)
     once = set(living)
-    for _ in range(5):
+    for _ in range(2):
         run_through(state)
     assert set(living) == once
     curves.close()

@@ -17,7 +17,8 @@ class FrameStore {
     this.asked = new Set();
     this.flying = 0;
     this.listeners = new Set();
-    this.direction = 1;
+    this.direction = scene.get("index") === scene.get("count") - 1 ? -1 : 1; // at the end there is nothing ahead
+    this.stuck = false; // the kernel could not answer: ask again when the person moves on
     this.last = scene.get("index");
     scene.on("msg:custom", (content, buffers) => this.receive(content, buffers));
     scene.on("change:epoch", () => this.forget());
@@ -26,8 +27,10 @@ class FrameStore {
       const index = scene.get("index");
       if (index !== this.last) this.direction = index > this.last ? 1 : -1;
       this.last = index;
+      this.stuck = false;
       this.fetch();
     });
+    scene.on("change:count", () => this.fetch()); // rows were recorded since
     this.fetch();
   }
 
@@ -64,7 +67,7 @@ class FrameStore {
   }
 
   fetch() {
-    while (this.flying < IN_FLIGHT) {
+    while (this.flying < IN_FLIGHT && !this.stuck && this.scene.comm_live !== false) {
       const rows = this.wanted();
       if (!rows.length) return;
       for (const row of rows) this.asked.add(row);
@@ -113,6 +116,7 @@ class FrameStore {
       this.held.set(row, unpackFrame(bytes, k * layout.nbytes, layout));
     });
     for (const row of content.later) this.asked.delete(row);
+    this.stuck = !content.rows.length && content.later.length > 0;
     this.makeRoom();
     for (const listener of this.listeners) listener();
     this.fetch();

@@ -8,6 +8,7 @@ const PARTS = {
   map: renderMap,
   matrix: renderMatrix,
   spectrum: renderSpectrum,
+  status: renderStatus,
   time: renderTime,
 };
 

@@ -1,0 +1,65 @@
+"""Following a run while it is being recorded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+from rdmviz.analysis import grown
+from rdmviz.widgets.state import ExplorerState
+from rdmviz.widgets.trouble import told
+
+_POLL_SECONDS: Final = 1.0
+_SHARE: Final = 0.25  # of the time that looking and drawing may take beside a training on the same machine
+
+
+class Following:
+    """Looks for new rows of a state's run for as long as ``state.following`` is true.
+
+    A state at the newest step keeps to it; one that was moved elsewhere stays where it is.
+
+    Parameters
+    ----------
+    state
+        Its run is replaced by the same run with more rows.
+    """
+
+    def __init__(self, state: ExplorerState) -> None:
+        self.state = state
+        self._stopped = threading.Event()
+        state.observe(self._follow_or_not, "following")
+        if state.following:
+            self._start()
+
+    def look(self) -> bool:
+        """Take over the rows committed since the last look; return whether there were any."""
+        state = self.state
+        found = None
+        with told(state, "following"):
+            found = grown(state.run)
+            if found is not None:
+                with state.lock:
+                    state.grow(found)
+        return found is not None
+
+    def stop(self) -> None:
+        """End, for good."""
+        self.state.unobserve(self._follow_or_not, "following")
+        self._stopped.set()
+
+    def _follow_or_not(self, change: Any) -> None:
+        self._stopped.set()
+        if change["new"]:
+            self._start()
+
+    def _start(self) -> None:
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, args=[self._stopped], name="rdmviz-following", daemon=True).start()
+
+    def _run(self, stopped: threading.Event) -> None:
+        pause = _POLL_SECONDS
+        while not stopped.wait(pause):
+            began = time.monotonic()
+            self.look()
+            pause = max(_POLL_SECONDS, (time.monotonic() - began) * (1 / _SHARE - 1))

@@ -1,0 +1,28 @@
+"""What went wrong, told on the screen and not as a traceback in a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rdmviz.errors import ComputeError, RunNotFoundError, TruncatedStoreError
+from rdmviz.widgets.state import ExplorerState
+
+_TOLD = (ComputeError, RunNotFoundError, TruncatedStoreError, OSError, MemoryError)
+
+
+@contextmanager
+def told(state: ExplorerState, part: str) -> Iterator[None]:
+    """Put an error of `part` of the explorer on the screen until that part works again.
+
+    A run that is deleted, cut short or unreachable under an open explorer, and memory that does not suffice,
+    are told; mistakes in the program are not.
+    """
+    try:
+        yield
+    except _TOLD as error:
+        words = "there is not enough memory for this" if isinstance(error, MemoryError) else str(error)
+        state.troubles = {**state.troubles, part: words}
+    else:
+        if part in state.troubles:
+            state.troubles = {name: words for name, words in state.troubles.items() if name != part}
