@@ -6,6 +6,7 @@ const PARTS = {
   comparison_cursor: renderComparisonCursor,
   comparison_heading: renderComparisonHeading,
   cursor: renderCursor,
+  curves_head: renderCurvesHead,
   datapoints: renderDatapoints,
   legend: renderLegend,
   map: renderMap,
@@ -17,7 +18,7 @@ const PARTS = {
 
 export default {
   async render({ model, el }) {
-    const scene = await sceneOf(model);
+    const scene = await referredModel(model, "scene");
     return PARTS[model.get("part")](model, el, scene);
   },
 };
