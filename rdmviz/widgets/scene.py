@@ -49,6 +49,7 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     playing = t.Bool(default_value=False).tag(sync=True)
     span = t.List(t.Float()).tag(sync=True)
     modes = t.List(t.Int(), [1, 2]).tag(sync=True)
+    most_modes = t.Int(2, help="modes that can be put on the map").tag(sync=True)
     sizing = t.Unicode("equal").tag(sync=True)
     trails = t.Int().tag(sync=True)
     matrix = t.Unicode("covariance").tag(sync=True)

@@ -149,11 +149,13 @@ function unpackFrame(bytes, base, layout) {
     ends: [header[3], header[4], header[5], header[6]],
     matrixScale: header[7],
     eigenvalues: field(Float32Array, "eigenvalues", layout.eigenvalues),
-    order: field(Uint32Array, "order", layout.matrix),
+    order: field(Uint16Array, "order", layout.matrix),
+    starts: field(Uint16Array, "starts", layout.blocks),
     positions: field(Uint16Array, "positions", 2 * layout.shown),
     group: field(Uint8Array, "group", layout.shown),
     loss: field(Uint8Array, "loss", layout.shown),
-    matrix: field(Uint8Array, "matrix", (layout.matrix * (layout.matrix + 1)) / 2),
+    covariance: field(Uint8Array, "covariance", (layout.blocks * (layout.blocks + 1)) / 2),
+    correlation: field(Uint8Array, "correlation", (layout.blocks * (layout.blocks + 1)) / 2),
   };
 }
 

@@ -7,6 +7,7 @@ const PARTS = {
   map: renderMap,
   matrix: renderMatrix,
   spectrum: renderSpectrum,
+  strip: renderStrip,
   status: renderStatus,
   time: renderTime,
 };
