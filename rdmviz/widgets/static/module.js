@@ -5,18 +5,20 @@ const PARTS = {
   comparison_cursor: renderComparisonCursor,
   comparison_heading: renderComparisonHeading,
   cursor: renderCursor,
+  curves_head: renderCurvesHead,
   datapoints: renderDatapoints,
   legend: renderLegend,
   map: renderMap,
   matrix: renderMatrix,
   spectrum: renderSpectrum,
+  strip: renderStrip,
   status: renderStatus,
   time: renderTime,
 };
 
 export default {
   async render({ model, el }) {
-    const scene = await sceneOf(model);
+    const scene = await referredModel(model, "scene");
     return PARTS[model.get("part")](model, el, scene);
   },
 };
