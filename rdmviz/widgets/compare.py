@@ -19,6 +19,7 @@ from rdmviz.widgets.comparison_state import ComparisonState
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.preparing import Preparing, takes_long
+from rdmviz.widgets.status import StatusLine
 
 
 def compare(
@@ -87,9 +88,10 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries n
         # With one probe the colours mean the same in every map; with several each map has its own legend.
         self.legends = [Legend(each) for each in (state.states[:1] if state.shared_probe else state.states)]
         twins = [
-            ipywidgets.VBox([heading, *legend, picture]).add_class("rdmviz-twin")
-            for heading, legend, picture in zip(
+            ipywidgets.VBox([heading, StatusLine(each), *legend, picture]).add_class("rdmviz-twin")
+            for heading, each, legend, picture in zip(
                 self.headings,
+                state.states,
                 [[]] * len(self.maps) if state.shared_probe else [[legend] for legend in self.legends],
                 self.maps,
                 strict=True,

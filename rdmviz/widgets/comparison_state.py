@@ -24,21 +24,13 @@ from rdmviz.analysis.comparing import probe_difference
 from rdmviz.compute.rdm.detrending import check_window
 from rdmviz.errors import OptionError, ProbeError
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.signals import LOSSES, Signal, offered
 from rdmviz.widgets.state import CHOICES, ExplorerState, default_coloring, default_window
 
 MOST_RUNS: Final = 8  # colours that can be told apart
 FOR_ALL: Final = ("window", "detrend", "mode_detrend", "coloring", "map_scale")
 """Traits that all runs of a comparison have in common."""
 POINTED: Final = ("selection", "hovered")
-METRIC: Final = "metric: "
-SIGNALS: Final = {
-    "spectral_heat_capacity": "Spectral heat capacity",
-    "participation_ratio": "Participation ratio",
-    "trace": "Total variance Tr C",
-    "mean_loss_variance": "Variance of the mean loss",
-    "mean_loss_autocorrelation": "Lag-1 autocorrelation of the mean loss",
-    "mean_loss_slope": "Slope of the mean loss, |dL/dt|",
-}
 
 
 class ComparisonState(t.HasTraits):
@@ -155,10 +147,10 @@ class ComparisonState(t.HasTraits):
         return tuple(name for name in first if all(name in other for other in others))
 
     @property
-    def signals(self) -> dict[str, str]:
-        """Curves that can be overlaid, and their titles; recorded metrics of any of the runs among them."""
-        metrics = dict.fromkeys(str(name) for run in self.runs for name in run.metrics.data_vars)
-        return {**SIGNALS, **{METRIC + name: name.replace("_", " ") for name in metrics}}
+    def signals(self) -> dict[str, Signal]:
+        """Curves that can be overlaid: those of any of the runs that take no eigenproblem per window."""
+        every = {name: signal for run in self.runs for name, signal in offered(run).items()}
+        return {name: each for name, each in every.items() if not each.dear and name != LOSSES}
 
     @property
     def rows(self) -> NDArray[np.intp]:
