@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 
@@ -280,10 +279,9 @@ TEXTS = [
 
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_texts_are_readable_in_every_theme(page, theme):
-    page.evaluate(
-        f"() => {{ window.jupyterapp.commands.execute('apputils:change-theme', {{theme: {json.dumps(theme)}}}) }}"
-    )
-    page.wait_for_function(f"() => document.body.dataset.jpThemeName === {json.dumps(theme)}")
+    change = "theme => { window.jupyterapp.commands.execute('apputils:change-theme', {theme}) }"
+    page.evaluate(change, theme)
+    page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
     page.wait_for_timeout(600)  # the stylesheet comes after the name
     found = page.evaluate(CONTRAST, TEXTS)
     assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}
