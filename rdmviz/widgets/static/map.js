@@ -303,7 +303,9 @@ function renderMap(model, el, scene) {
   };
 
   picture.drawn = () => {
-    root.dataset.zoom = String(zoom.factor);
+    const { left, top, width, height } = picture.plot;
+    root.dataset.plot = [left, top, width, height].join(" "); // where the axes span, in pixels of the canvas
+    root.dataset.zoom = [zoom.factor, zoom.left, zoom.bottom].join(" "); // and the shares of them that it shows
     placeCard();
     say();
   };

@@ -28,7 +28,10 @@ class MapGestures {
     on("keyup", (event) => {
       if (event.key === " ") this.holdSpace(false);
     });
-    on("blur", () => this.holdSpace(false));
+    on("blur", () => {
+      this.holdSpace(false);
+      if (!canvas.matches(":hover")) map.point(-1); // it was pointed at by keys
+    });
     on("auxclick", (event) => event.preventDefault());
   }
 
@@ -149,7 +152,10 @@ class MapGestures {
     else if (event.key === "Enter") map.select(map.pointed < 0 ? [] : [map.pointed], event.shiftKey ? "toggle" : "set");
     else if (event.key === "Escape") {
       if (this.drag) this.cancel();
-      else map.select([], "set");
+      else {
+        map.point(-1);
+        map.select([], "set");
+      }
     } else return;
     event.preventDefault();
     event.stopPropagation();
