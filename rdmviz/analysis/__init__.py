@@ -1,6 +1,11 @@
 """The verbs of rdmviz on a TrainingRun: labelled data in, labelled data out."""
 
+from rdmviz.analysis.aligning import align
+from rdmviz.analysis.comparing import subspace_overlap
 from rdmviz.analysis.curves import analyze
+from rdmviz.analysis.datapoints import datapoints, strongest
+from rdmviz.analysis.enriched import enriched, tell
+from rdmviz.analysis.finding import find
 from rdmviz.analysis.following import follow
 from rdmviz.analysis.grouping import groups, ordering
 from rdmviz.analysis.growing import grown
@@ -15,8 +20,12 @@ __all__ = [
     "FixedPlane",
     "ModeFrame",
     "ModePath",
+    "align",
     "analyze",
+    "datapoints",
     "eigenmodes",
+    "enriched",
+    "find",
     "follow",
     "groups",
     "grown",
@@ -25,4 +34,7 @@ __all__ = [
     "ordering",
     "plane_loadings",
     "spectra",
+    "strongest",
+    "subspace_overlap",
+    "tell",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from rdmviz.analysis import ModeFrame
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.colors import format_number
+from rdmviz.widgets.texts import beginning, visible
 
 MOST_CARDS: Final = 8
 _MOST_COLUMNS: Final = 8
@@ -26,7 +27,8 @@ def card(
     for name, column in list(run.probe.data_vars.items())[:_MOST_COLUMNS]:
         value = np.asarray(column.values)[sample]
         text = format_number(float(value)) if isinstance(value, np.floating) else str(value)
-        rows.append([str(name), text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"])
+        cut = text if len(text) <= _LONGEST_TEXT else beginning(text, _LONGEST_TEXT - 1) + "…"
+        rows.append([visible(str(name)), visible(cut)])
     rows.append(["loss here", format_number(float(run.rows(index, index + 1)[0, sample]))])
     if frame is not None:
         rows.append(["drift", f"{float(frame.displacement[sample]):+.3g}"])

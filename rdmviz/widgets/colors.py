@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values, ranked
 from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA
+from rdmviz.widgets.texts import beginning, visible
 
 # The same eight colours, in the same order, as static/palette.js; beyond them, one neutral.
 CATEGORIES: Final = ("#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018")
@@ -107,7 +108,7 @@ def _column(run: TrainingRun, coloring: str) -> NDArray[Any]:
 
 def shorten(text: str) -> str:
     """Cut a text from a run to what a legend or title has room for."""
-    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
+    return visible(text if len(text) <= _LONGEST_LABEL else beginning(text, _LONGEST_LABEL - 1) + "…")
 
 
 def format_number(value: float) -> str:

@@ -213,11 +213,7 @@ class FrameSource:
         return self._decided[keyframe]
 
     def _loss_codes(self, index: int) -> NDArray[np.uint8]:
-        low, high, log = self.loss_range
-        losses = np.asarray(self.path.run.rows(index, index + 1)[0, self.shown], float)
-        scaled = np.log10(np.maximum(losses, 10.0**low)) if log else losses
-        share = np.nan_to_num((scaled - low) / ((high - low) or 1.0), nan=1.0, posinf=1.0, neginf=0.0)
-        return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+        return loss_codes(self.path.run.rows(index, index + 1)[0, self.shown], self.loss_range)
 
     def _drift_codes(self, frame: ModeFrame) -> NDArray[np.uint8]:
         share = np.clip(frame.displacement[self.shown] / (self.drift_scale or 1.0), -1.0, 1.0)
@@ -250,6 +246,15 @@ def _moved(run: TrainingRun, start: int, end: int) -> NDArray[np.float64]:
     first, last = (np.asarray(run.rows(row, row + 1)[0], float) for row in (start, end))
     with np.errstate(invalid="ignore"):
         return np.asarray(np.abs(last - first))
+
+
+def loss_codes(losses: NDArray[Any], ends: tuple[float, float, bool]) -> NDArray[np.uint8]:
+    """Return the colour of each loss between the ends of :func:`loss_range`; NaN counts as the highest."""
+    low, high, log = ends
+    losses = np.asarray(losses, float)
+    scaled = np.log10(np.maximum(losses, 10.0**low)) if log else losses
+    share = np.nan_to_num((scaled - low) / ((high - low) or 1.0), nan=1.0, posinf=1.0, neginf=0.0)
+    return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
 
 
 def choose_shown(n: int) -> NDArray[np.intp]:
