@@ -231,7 +231,6 @@ function renderMap(model, el, scene) {
   const traits = ["map_scale", "sizing", "trails", "probe_size"];
   const view = pictureView(el, scene, "map", "Datapoints", (figure) => new MapPicture(figure, scene, zoom), traits);
   const { picture, root } = view;
-  root.dataset.lmSuppressShortcuts = "true"; // the notebook has its own meaning for the keys
   const card = new MapCard(picture.stage, model, scene);
   const words = element("div", "rdmviz-map-words");
   words.setAttribute("role", "status");

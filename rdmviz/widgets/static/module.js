@@ -19,6 +19,7 @@ const PARTS = {
 export default {
   async render({ model, el }) {
     const scene = await referredModel(model, "scene");
-    return PARTS[model.get("part")](model, el, scene);
+    const stops = [PARTS[model.get("part")](model, el, scene), owningKeys()];
+    return () => stops.forEach((stop) => stop());
   },
 };
