@@ -109,19 +109,19 @@ def measure(page: Page, watched: list[str], steps: int, keys: int, rest_ms: int)
         page.evaluate(WATCH, watched)
         for _ in range(keys):
             page.keyboard.press("ArrowRight")
-        settle(page)
-        drawn = np.array(page.evaluate("() => window.drawn"))
+        drawn = settled(page)
         rates.append((len(drawn) - 1) / (drawn[-1] - drawn[0]) * 1000)
         pauses.append(float(np.diff(drawn).max()))
     return Measured(single, rates, pauses)
 
 
-def settle(page: Page) -> None:
-    """Wait until nothing has been drawn for a while."""
+def settled(page: Page, quiet_ms: int = 1500) -> np.ndarray:
+    """Return when frames were drawn, ms, once none has been drawn for a while."""
     before = -1
-    while (now := page.evaluate("() => window.drawn.length")) != before:
+    while (now := page.evaluate("() => window.drawn.length")) != before or now < 2:
         before = now
-        page.wait_for_timeout(700)
+        page.wait_for_timeout(quiet_ms)
+    return np.array(page.evaluate("() => window.drawn"))
 
 
 def open_lab(browser: Browser, server: Server, name: str, n: int, cell: str) -> Page:

@@ -1,6 +1,8 @@
 // The datapoint map: each datapoint at its loadings in two modes, so that distances are distances of loss fluctuations.
 
 const MAP_MARGIN = { left: 36, right: 10, top: 8, bottom: 40 };
+const MAP_NAME =
+  "Map of the datapoints in two eigenvectors of the 2RDM. Page Down and Page Up point at datapoints from the outermost inward, Enter selects, Shift and Enter adds, Escape clears; plus, minus, 0 and the arrow keys zoom and move";
 const MAP_PICK_PIXELS = 12;
 const MAP_FADED = 0.3; // of the datapoints that are not selected, while some are
 const MAP_MOST_RINGS = 200;
@@ -13,7 +15,8 @@ class MapPicture {
     [this.scene, this.zoom] = [scene, zoom];
     this.stage = element("div", "rdmviz-map-stage");
     parent.append(this.stage);
-    this.canvas = makeCanvas(this.stage, "Map of the datapoints in two eigenvectors of the 2RDM");
+    this.canvas = makeCanvas(this.stage, MAP_NAME);
+    this.canvas.setAttribute("role", "application");
     this.canvas.className = "rdmviz-map";
     this.points = new PointImage();
     this.frame = null;
@@ -301,10 +304,14 @@ function renderMap(model, el, scene) {
     if (words.textContent !== text) words.textContent = text;
   };
 
+  const tellOnce = (name, numbers) => {
+    const text = numbers.join(" ");
+    if (root.dataset[name] !== text) root.dataset[name] = text;
+  };
   picture.drawn = () => {
     const { left, top, width, height } = picture.plot;
-    root.dataset.plot = [left, top, width, height].join(" "); // where the axes span, in pixels of the canvas
-    root.dataset.zoom = [zoom.factor, zoom.left, zoom.bottom].join(" "); // and the shares of them that it shows
+    tellOnce("plot", [left, top, width, height]); // where the axes span, in pixels of the canvas
+    tellOnce("zoom", [zoom.factor, zoom.left, zoom.bottom]); // and the shares of them that it shows
     placeCard();
     say();
   };

@@ -32,7 +32,11 @@ class MapGestures {
       this.holdSpace(false);
       if (!canvas.matches(":hover")) map.point(-1); // it was pointed at by keys
     });
-    on("auxclick", (event) => event.preventDefault());
+    for (const name of ["mousedown", "auxclick"]) {
+      on(name, (event) => {
+        if (event.button === 1) event.preventDefault(); // the middle button would scroll, or paste
+      });
+    }
   }
 
   cursor() {
@@ -112,6 +116,7 @@ class MapGestures {
         map.select(map.picture.inside(drag.path), drag.how);
       } else {
         const k = map.picture.pick(x, y);
+        if (event.pointerType === "touch") map.point(k); // a finger cannot hover
         map.select(k < 0 ? [] : [k], drag.how === "set" ? "set" : "toggle");
       }
     }
