@@ -9,6 +9,7 @@
     probe/<column>          numbers and booleans as they are (sample); text as UTF-8 bytes, with
     probe/<column>_ends     the byte after each text, int64 (sample)
     cache/<name>.npz        no part of the run: what was computed from it, and may be deleted
+    notes/<digest>.json     what a person wrote about steps of the run (rdmviz.store.notes)
 
 Arrays may be longer than the counter says: the counter is written last, and only the rows it counts are
 read. Text is kept as plain bytes because Zarr v3 has no settled string type; nothing is ever pickled.
@@ -49,6 +50,7 @@ _FILE = re.compile(
     rf"((loss|step|(metrics|probe)/{_PLAIN.pattern})/)?((metrics|probe)/)?"
     r"(zarr(\.json|\.[0-9a-f]+\.partial)|c/\d+(/\d+)?(\.[0-9a-f]+\.partial)?)"
     r"|cache/(\w+\.npz|\.\w+\.npz\.[0-9a-f]+\.part)"  # rdmviz.store.beside
+    r"|notes/([0-9a-f]+\.json|\.[0-9a-f]+\.json\.[0-9a-f]+\.part)"  # rdmviz.store.notes
 )
 
 

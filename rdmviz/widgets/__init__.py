@@ -6,6 +6,7 @@ from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.datapoints import DatapointTable
 from rdmviz.widgets.explorer import Explorer, explore
+from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
 from rdmviz.widgets.spectrum import SpectrumView
@@ -17,6 +18,7 @@ __all__ = [
     "DatapointTable",
     "Explorer",
     "ExplorerState",
+    "KeepBar",
     "Legend",
     "MatrixView",
     "SpectrumView",

@@ -3,6 +3,7 @@
 const PARTS = {
   cursor: renderCursor,
   datapoints: renderDatapoints,
+  keep: renderKeep,
   legend: renderLegend,
   map: renderMap,
   matrix: renderMatrix,
