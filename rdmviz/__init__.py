@@ -56,16 +56,19 @@ _HOME = {
     "open_run": "rdmviz.sources",
     "spectra": "rdmviz.analysis",
 }
+_MODULES = ("analysis", "compute", "errors", "record", "studies", "widgets")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562)."""
+    """Import a public name, or a part of the package, on first use (PEP 562)."""
     if name in _HOME:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
+    if name in _MODULES:
+        return import_module(f"rdmviz.{name}")
     raise AttributeError(f"module 'rdmviz' has no attribute {name!r}; it offers {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

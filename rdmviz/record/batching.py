@@ -134,11 +134,11 @@ def _plain_attention() -> AbstractContextManager[Any]:
     return context
 
 
-class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types here
     """Adds up what every operation allocates; views and results in place allocate nothing."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # nor here
         self.largest = self.total = 0
 
     def __torch_dispatch__(

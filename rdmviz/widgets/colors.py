@@ -8,12 +8,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rdmviz.figures.palette import CATEGORIES
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.categories import few_values, ranked
 from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA
 
-# The same eight colours, in the same order, as static/palette.js; beyond them, one neutral.
-CATEGORIES: Final = ("#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018")
-OTHER: Final = "#8a8a8a"
 _LONGEST_LABEL: Final = 28
 
 
@@ -71,7 +70,7 @@ def is_categorical(values: NDArray[Any]) -> bool:
     """Text and booleans are categories, and so are whole numbers that take at most eight values."""
     if values.dtype.kind in "fc":
         return False
-    return values.dtype.kind not in "iu" or len(np.unique(values)) <= len(CATEGORIES)
+    return values.dtype.kind not in "iu" or few_values(values, len(CATEGORIES)) is not None
 
 
 def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]] | None:
@@ -81,11 +80,7 @@ def classes(run: TrainingRun, name: str) -> tuple[NDArray[np.intp], tuple[str, .
     values = _column(run, name)
     if not is_categorical(values):
         return None
-    names, inverse, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    rank = np.empty(len(order), np.intp)
-    rank[order] = np.arange(len(order))
-    return rank[inverse], tuple(str(names[k]) for k in order)
+    return ranked(values)
 
 
 def _column(run: TrainingRun, coloring: str) -> NDArray[Any]:

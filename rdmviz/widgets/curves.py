@@ -164,6 +164,7 @@ class _Panel:
             min_aspect_ratio=0.05,
             max_aspect_ratio=100,
             animation_duration=0,
+            display_toolbar=False,
             padding_x=0,
             padding_y=0,
             layout={"width": "100%", "height": "136px", "min_width": "0"},

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from rdmviz.analysis import ModeFrame, ModePath, ordering
 from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.errors import FlatWindowError, NonFiniteLossError
+from rdmviz.run import TrainingRun
 
 LARGEST_MAP: Final = 20_000
 LARGEST_MATRIX: Final = 96
 MOST_EIGENVALUES: Final = 24
 LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle of a logarithmic axis
-_CACHE_BYTES: Final = 32_000_000
+_CACHE_BYTES: Final = 8_000_000
 _STEADY_SHARE: Final = 4  # groups and the matrix's order hold for a quarter of a window: nothing flickers
 
 
@@ -99,10 +100,17 @@ class FrameSource:
         Places among ``shown`` of the datapoints in the matrix.
     map_scale
         ``"linear"``, or ``"log"`` for loadings that span decades.
+    colored_losses
+        Ends of the loss colours, as `loss_range` gives them; by default those of the run as it is now.
     """
 
     def __init__(
-        self, path: ModePath, shown: NDArray[np.intp], members: NDArray[np.intp], map_scale: str = "linear"
+        self,
+        path: ModePath,
+        shown: NDArray[np.intp],
+        members: NDArray[np.intp],
+        map_scale: str = "linear",
+        colored_losses: tuple[float, float, bool] | None = None,
     ) -> None:
         self.path = path
         self.shown = shown
@@ -111,7 +119,7 @@ class FrameSource:
         self.layout = FrameLayout(
             len(shown), len(members), min(MOST_EIGENVALUES, path.window, path.run.n_samples)
         )
-        self.loss_range = loss_range(path)
+        self.loss_range = loss_range(path.run) if colored_losses is None else colored_losses
         self._lower = np.tril_indices(len(members))
         self._packed: OrderedDict[int, bytes] = OrderedDict()
         self._decided: dict[int, tuple[NDArray[np.uint8], NDArray[np.intp]]] = {}
@@ -194,9 +202,8 @@ class FrameSource:
         return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
 
 
-def loss_range(path: ModePath) -> tuple[float, float, bool]:
+def loss_range(run: TrainingRun) -> tuple[float, float, bool]:
     """Return the ends of the loss colours (middle 98% of a hundred rows), in decades if none is negative."""
-    run = path.run
     picks = np.unique(np.linspace(0, run.n_steps - 1, 100).astype(int))
     losses = np.concatenate([np.asarray(run.rows(int(i), int(i) + 1), float).ravel() for i in picks])
     losses = losses[np.isfinite(losses)]

@@ -9,7 +9,7 @@ from rdmviz.compute.rdm.clusters import MAX_COUNT
 from rdmviz.errors import ComputeError
 from rdmviz.widgets.cards import MOST_CARDS, card
 from rdmviz.widgets.colors import classes, color_by
-from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown
+from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown, loss_range
 from rdmviz.widgets.live import Following
 from rdmviz.widgets.scene import SHARED, Scene
 from rdmviz.widgets.state import MODES, ExplorerState, default_coloring
@@ -36,6 +36,7 @@ class SceneLink:
             state.lock
         )  # the browser's messages may arrive on another thread than the notebook's cells
         self.shown = choose_shown(state.run.n_samples)
+        self._loss_range = loss_range(state.run)  # once: colours keep their meaning
         with self.scene.hold_sync():
             self._tell_rows()
             self.scene.can_follow = state.can_follow
@@ -92,7 +93,7 @@ class SceneLink:
         path = ModePath(state.run, window=state.window, detrend=state.mode_detrend, modes=MODES)
         named = classes(state.run, default_coloring(state.run))
         members = choose_members(self.shown, None if named is None else named[0])
-        self.frames = FrameSource(path, self.shown, members, state.map_scale)
+        self.frames = FrameSource(path, self.shown, members, state.map_scale, self._loss_range)
         first = int(state.run.steps[path.first])
         with self.scene.hold_sync():
             self.scene.first = path.first

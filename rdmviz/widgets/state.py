@@ -11,6 +11,7 @@ import traitlets as t
 from rdmviz.compute.rdm.detrending import DETRENDS, check_window
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.categories import few_values
 from rdmviz.widgets.keeping import Kept
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ def default_coloring(run: TrainingRun) -> str:
     """Return the first probe column that splits the datapoints into a few classes, else ``"group"``."""
     for name, column in run.probe.data_vars.items():
         values = np.asarray(column.values)
-        if values.dtype.kind in "UTOb" and 2 <= len(np.unique(values.astype(str))) <= 8:
+        found = few_values(values, 8) if values.dtype.kind in "UTOb" else None
+        if found is not None and len(found) >= 2:
             return f"{name}{METADATA}" if name in COMPUTED_COLORINGS else str(name)
     return "group"

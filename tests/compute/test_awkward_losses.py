@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from layouts import LAYOUTS
 from oracles import DETRENDS, reader, traces
 from scipy.linalg import hadamard
 
@@ -60,38 +61,6 @@ def same(found, expected, rtol=1e-12):
         else:
             size = np.nanmax(np.abs(value)) if np.isfinite(value).any() else 0.0
             np.testing.assert_allclose(found[name], value, rtol=rtol, atol=rtol * size, err_msg=name)
-
-
-def strided(losses):
-    wide = np.zeros((2 * T, 3 * N))
-    wide[::2, 1::3] = losses
-    return wide[::2, 1::3]
-
-
-def unaligned(losses):
-    buffer = np.zeros(losses.nbytes + 1, dtype=np.uint8)
-    view = buffer[1:].view(losses.dtype).reshape(losses.shape)
-    view[:] = losses
-    assert not view.flags.aligned
-    return view
-
-
-def read_only(losses):
-    copy = losses.copy()
-    copy.flags.writeable = False
-    return copy
-
-
-LAYOUTS = {
-    "Fortran order": np.asfortranarray,
-    "read-only": read_only,
-    "strided": strided,
-    "negative strides": lambda losses: losses[::-1, ::-1].copy()[::-1, ::-1],
-    "unaligned": unaligned,
-    "big-endian": lambda losses: losses.astype(">f8"),
-    "extended precision": lambda losses: losses.astype(np.longdouble),
-    "list": lambda losses: losses.tolist(),
-}
 
 
 @pytest.mark.parametrize("window", [2 * N, N // 2])

@@ -191,6 +191,7 @@ def test_draws_follow_the_seed_and_nothing_else():
 def state_of(model):
     states = {**{f"p.{k}": v for k, v in model.named_parameters()}, **dict(model.named_buffers())}
     grads = {f"{k}.grad": v.grad for k, v in model.named_parameters()}
+    # The old global state of numpy is what a training may use, and must be left alone.
     random_states = {"torch": torch.get_rng_state(), "numpy": torch.tensor(np.random.get_state()[1])}  # noqa: NPY002
     modes = {"modes": torch.tensor([module.training for module in model.modules()])}
     return {

@@ -17,7 +17,7 @@ class FrameStore {
     this.asked = new Set();
     this.flying = 0;
     this.listeners = new Set();
-    this.direction = 1;
+    this.direction = scene.get("index") === scene.get("count") - 1 ? -1 : 1; // at the end there is nothing ahead
     this.stuck = false; // the kernel could not answer: ask again when the person moves on
     this.last = scene.get("index");
     scene.on("msg:custom", (content, buffers) => this.receive(content, buffers));

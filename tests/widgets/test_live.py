@@ -1,0 +1,77 @@
+"""An explorer that follows a run while it is being recorded."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+import rdmviz
+from rdmviz.store import RunWriter
+from rdmviz.widgets import live as live_module
+
+LOSSES = 1 + np.random.default_rng(0).random((400, 9))
+
+
+@pytest.fixture
+def recording(tmp_path):
+    writer = RunWriter(
+        tmp_path / "run", 9, probe={"kind": np.array(list("abcabcabc"))}, name="live", dtype="float64"
+    )
+
+    def record(rows, first=0):
+        writer.append_block(np.arange(first, rows), LOSSES[first:rows])
+        writer.flush()
+
+    record(100)
+    yield record, tmp_path / "run"
+    writer.close()
+
+
+def test_an_explorer_at_the_newest_step_keeps_to_it_and_one_elsewhere_stays(recording):
+    record, path = recording
+    explorer = rdmviz.explore(rdmviz.open_run(path), window=16)
+    following = explorer.map.link.following
+    assert not following.look()
+    record(150, 100)
+    assert following.look()
+    state, scene = explorer.state, explorer.scene
+    assert (state.step, state.span, scene.count, scene.index) == (149, (0, 149), 150, 149)
+    state.step = 40
+    record(220, 150)
+    following.look()
+    assert (state.step, scene.count) == (40, 220)
+    packed = explorer.map.link.frames.pack([219])
+    fresh = rdmviz.explore(rdmviz.open_run(path), window=16)
+    fresh.map.link.frames.loss_range = explorer.map.link.frames.loss_range
+    assert packed == fresh.map.link.frames.pack([219])
+    for one in (explorer, fresh):
+        one.close()
+
+
+def test_following_in_the_background_takes_rows_in_until_told_to_stop(recording, monkeypatch):
+    monkeypatch.setattr(live_module, "_POLL_SECONDS", 0.02)
+    record, path = recording
+    explorer = rdmviz.explore(rdmviz.open_run(path), window=16, following=True)
+    record(200, 100)
+    deadline = time.monotonic() + 20
+    while explorer.scene.count < 200 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert explorer.state.step == 199
+    explorer.state.following = False
+    record(300, 200)
+    time.sleep(0.3)
+    assert explorer.scene.count == 200
+    explorer.close()
+
+
+def test_a_run_that_is_deleted_while_it_is_followed_is_told(recording):
+    _, path = recording
+    explorer = rdmviz.explore(rdmviz.open_run(path), window=16)
+    shutil.rmtree(path)
+    assert not explorer.map.link.following.look()
+    assert "following" in explorer.scene.troubles
+    path.mkdir()
+    explorer.close()
