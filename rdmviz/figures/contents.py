@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint8]
+
+FORMATS: Final = ("svg", "png", "pdf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,3 +112,6 @@ class CurvesContent:
     panels: tuple[Panel, ...]
     cursor: int | None = None
     marks: tuple[tuple[int, str, str], ...] = field(default=())
+
+
+Content = CurvesContent | MapContent | MatrixContent | SpectrumContent

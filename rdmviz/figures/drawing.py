@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from rdmviz.figures.contents import (
+    Content,
     CurvesContent,
     Floats,
     Key,
@@ -23,8 +24,6 @@ from rdmviz.figures.keys import ROW, draw_key, rows_of
 from rdmviz.figures.palette import CATEGORIES, CURSOR, DIVERGING, LINE, MARKS, MUTED, TEXT, paints, ramp
 from rdmviz.figures.style import Picture, number, plain, style
 
-Content = CurvesContent | MapContent | MatrixContent | SpectrumContent
-
 _CAPTION: Final = 0.24  # inches of the line above a picture
 _COLUMN_HEADS: Final = 0.18
 _MARGIN: Final = 0.22  # inches beside a matrix: the ends of its scale stand out
@@ -32,7 +31,7 @@ _SMALLEST_SHARE: Final = 1e-4  # as static/spectrum.js has it
 _USUAL_WIDTH: Final = {CurvesContent: 7.0, MapContent: 4.4, MatrixContent: 4.0, SpectrumContent: 4.4}
 
 
-def draw(content: Content, width: float | None = None) -> Picture:
+def drawn(content: Content, width: float | None = None) -> Picture:
     """Draw one picture on a figure that fits it, `width` inches wide."""
     width = _USUAL_WIDTH[type(content)] if width is None else width
     with style():

@@ -11,17 +11,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from rdmviz.errors import MissingExtraError, OptionError
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from rdmviz.errors import OptionError
+from rdmviz.figures.contents import FORMATS
 from rdmviz.figures.palette import LINE, MUTED, TEXT
 
-try:
-    import matplotlib as mpl
-    import matplotlib.style
-    from matplotlib.figure import Figure
-except ImportError as error:
-    raise MissingExtraError('figures need matplotlib: pip install "rdmviz[figures]"') from error
-
-FORMATS: Final = ("svg", "png", "pdf")
 _DPI: Final = 300
 _STYLE: Final = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so a picture is the same on every machine
@@ -72,7 +68,7 @@ _UNDATED: Final = {
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in the style of rdmviz, whatever the session's own."""
-    with mpl.style.context(["default", _STYLE]), warnings.catch_warnings():
+    with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
         # Text in a script that the font lacks is boxes in a PNG; an SVG has the text itself.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rdmviz.figures.palette import CATEGORIES
+from rdmviz.figures.palette import CATEGORIES as CATEGORIES
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values, ranked
 from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA

@@ -14,7 +14,6 @@ from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.tables import TABLES, encoded, table_csv
 from rdmviz.widgets.view import CanvasView
 
-_FORMATS: Final = ("svg", "png", "pdf")  # as rdmviz.figures has them, which needs matplotlib to say so
 _LONGEST_NAME: Final = 40
 
 

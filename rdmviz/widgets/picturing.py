@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rdmviz.analysis.of_a_run import require_run
 from rdmviz.errors import OptionError
+from rdmviz.figures import draw
 from rdmviz.figures.contents import CurvesContent, Key, MapContent, MatrixContent, SpectrumContent
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.frames import FrameState
@@ -65,8 +66,6 @@ def figure(
     StepNotFoundError, ProbeError
         If the run does not have what was asked for.
     """
-    from rdmviz.figures.drawing import draw
-
     if view not in _CONTENTS:
         raise OptionError(f"view={view!r}: choose one of {', '.join(map(repr, _CONTENTS))}")
     if width is not None and not 1 <= width <= 40:

@@ -64,7 +64,9 @@ function renderKeep(model, el, scene) {
         its.hidden = !is;
       }
       say("");
-      if (open) panel.dispatchEvent(new Event("opened"));
+      if (!open) return;
+      panel.dispatchEvent(new Event("opened"));
+      panel.scrollIntoView({ block: "nearest" });
     };
     panels.push([button, panel]);
     button.addEventListener("click", () => toggle(panel.hidden));
