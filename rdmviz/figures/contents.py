@@ -18,7 +18,7 @@ FORMATS: Final = ("svg", "png", "pdf")
 class Key:
     """What the colours of datapoints mean.
 
-    ``labels`` holds one text per category, or the two ends of the range.
+    ``labels`` holds one text per category, or the ends of the range first and last.
     """
 
     title: str

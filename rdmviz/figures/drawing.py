@@ -27,6 +27,8 @@ from rdmviz.figures.style import Picture, number, plain, style
 _CAPTION: Final = 0.24  # inches of the line above a picture
 _COLUMN_HEADS: Final = 0.18
 _MARGIN: Final = 0.22  # inches beside a matrix: the ends of its scale stand out
+_FADED: Final = 0.3  # as static/map.js has them
+_MOST_RINGS: Final = 200
 _SMALLEST_SHARE: Final = 1e-4  # as static/spectrum.js has it
 _USUAL_WIDTH: Final = {CurvesContent: 7.0, MapContent: 4.4, MatrixContent: 4.0, SpectrumContent: 4.4}
 
@@ -90,17 +92,26 @@ def _map(content: MapContent, figure: Picture, box: tuple[float, float, float, f
     for side in ("top", "right"):
         axes.spines[side].set_visible(True)
     count = len(content.positions)
-    area = 5 if count > 5000 else 9 if count > 1500 else 16
+    area = 5.0 if count > 5000 else 9.0 if count > 1500 else 16.0
     areas = np.full(count, area) if content.sizes is None else area * content.sizes
     colors = paints(content.codes, content.key.kind)
-    for path in content.trails:
-        axes.plot(*path.T, color=TEXT, linewidth=0.7, alpha=0.5, zorder=1)
+    chosen = np.isin(np.arange(count), content.ringed)
+    for which, alpha in ((~chosen, _FADED if chosen.any() else 0.85), (chosen, 1.0)):
+        axes.scatter(
+            *content.positions[which].T,
+            s=areas[which],
+            c=colors[which],
+            alpha=alpha,
+            edgecolors="white",
+            linewidths=0.35,
+            zorder=2,
+        )
+    for place_, trail in zip(content.ringed, content.trails, strict=False):
+        axes.plot(*trail.T, color=colors[place_], linewidth=0.8, alpha=0.7, zorder=3)
+    ringed = content.ringed if len(content.ringed) <= _MOST_RINGS else content.ringed[:0]
+    rings = (np.sqrt(areas[ringed]) + 3.2) ** 2
     axes.scatter(
-        *content.positions.T, s=areas, c=colors, alpha=0.85, edgecolors="white", linewidths=0.35, zorder=2
-    )
-    ringed = content.positions[content.ringed]
-    axes.scatter(
-        *ringed.T, s=4 * areas[content.ringed], facecolors="none", edgecolors=TEXT, linewidths=0.9, zorder=3
+        *content.positions[ringed].T, s=rings, facecolors="none", edgecolors=TEXT, linewidths=0.8, zorder=4
     )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))

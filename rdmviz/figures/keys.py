@@ -40,7 +40,7 @@ def draw_key(axes: Any, key: Key, width: float) -> None:
     if key.kind != "categorical":
         colors = np.repeat(ramp(RAMPS[key.kind])[None], round(256 * _RAMP_HEIGHT / _RAMP_WIDTH), axis=0)
         bar = OffsetImage(colors, zoom=_RAMP_WIDTH / 256)
-        low, high = (_words(label) for label in key.labels)
+        low, high = _words(key.labels[0]), _words(key.labels[-1])
         lines = [_row([title, _row([low, bar, high], 4)], _GAP)]
     else:
         lines = [_row([_entry(key, place) for place in row], _GAP) for row in rows_of(key, width)]

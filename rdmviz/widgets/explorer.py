@@ -146,10 +146,11 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.keep = KeepBar(state)
         self.controls = Controls(state, self._try_window)
         pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
-        stage = ipywidgets.VBox([self.legend, pictures, self.datapoints]).add_class("rdmviz-stage")
+        stage = ipywidgets.VBox([self.legend, pictures]).add_class("rdmviz-stage")
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         before = self.children
-        self.children = [self._head(), self.controls, self.status, self.time, body, self.keep]
+        lower = [self.datapoints, self.keep]
+        self.children = [self._head(), self.controls, self.status, self.time, body, *lower]
         for part in before:
             close(part)
         self._composed.set()

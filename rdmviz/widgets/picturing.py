@@ -21,11 +21,20 @@ from rdmviz.widgets.keeping import kept_traits
 from rdmviz.widgets.link import SceneLink
 from rdmviz.widgets.paneling import panels_of
 from rdmviz.widgets.state import ExplorerState
+from rdmviz.widgets.unpacking import (
+    Frame,
+    ends_of,
+    loading_codes,
+    matrix_of,
+    positions_of,
+    shares_of,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from rdmviz.figures.style import Picture
 
-Frame = NDArray[np.void]
+_MOST_TRAILS: Final = 60  # as static/map.js has it
 
 
 def figure(
@@ -99,38 +108,68 @@ def _scene_of(state: ExplorerState) -> Iterator[SceneLink]:
 def _frame_of(state: ExplorerState) -> Iterator[tuple[SceneLink, Frame]]:
     with state.lock, _scene_of(state) as link:
         link.frames.path.at(state.index)  # raises where there are no modes, and says why
-        frame = np.frombuffer(link.frames.pack([state.index])[0], link.frames.layout.dtype)[0]
+        frame = _unpacked(link, state.index)
         if frame["header"][0] != FrameState.SHOWN:
             raise OptionError(link.scene.notes[str(int(frame["header"][0]))])
         yield link, frame
 
 
+def _unpacked(link: SceneLink, row: int) -> Frame:
+    return unpacked(link.frames.pack([row])[0], link.frames.layout)
+
+
 def _map(state: ExplorerState) -> MapContent:
     with _frame_of(state) as (link, frame):
-        ends = tuple(float(end) for end in frame["header"][3:7])
-        low, high = np.array(ends).reshape(2, 2).T
-        shares = _shares(frame)
-        log = " (decades)" if state.map_scale == "log" else ""
+        ringed = _places(state, link.shown)
         return MapContent(
             caption=_caption(state),
-            positions=low + frame["positions"].reshape(-1, 2) / 65535 * (high - low),
-            ends=ends,  # type: ignore[arg-type]  # four of them
-            axes=tuple(f"mode {k} · {_percent(shares[k - 1])} of Tr C{log}" for k in state.modes),  # type: ignore[arg-type]
+            positions=positions_of(frame),
+            ends=ends_of(frame),
+            axes=_axes(state, frame),
             codes=_codes(link, frame),
             key=_key(link),
-            ringed=_places(state, link.shown),
+            ringed=ringed,
+            sizes=_areas(loading_codes(frame)) if state.sizing == "loading" else None,
+            trails=_trails(state, link, ringed),
         )
+
+
+def _axes(state: ExplorerState, frame: Frame) -> tuple[str, str]:
+    of = f" of step {state.plane_step:,}" if state.plane == "fixed" else ""
+    scale = " (decades)" if state.map_scale == "log" else ""
+    shares = frame["axes"][:2] / frame["header"][1]
+    across, up = (
+        f"mode {mode}{of} · {_percent(float(share))} of Tr C{scale}"
+        for mode, share in zip(state.modes, shares, strict=True)
+    )
+    return across, up
+
+
+def _areas(codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the areas of datapoints sized by loading, as shares of the usual one; see static/map.js."""
+    return np.asarray((0.55 + 1.7 * np.sqrt(codes / 255)) ** 2)
+
+
+def _trails(
+    state: ExplorerState, link: SceneLink, places: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], ...]:
+    """Return the way of each selected datapoint over the rows before, NaN where there was no map."""
+    if not state.trails or not places.size:
+        return ()
+    rows = range(max(link.frames.path.first, state.index - state.trails), state.index + 1)
+    frames = (_unpacked(link, row) for row in rows)
+    past = [positions_of(f)[places] if f["header"][0] == FrameState.SHOWN else None for f in frames]
+    gap = np.full((len(places), 2), np.nan)
+    ways = np.stack([gap if positions is None else positions for positions in past], axis=1)
+    return tuple(ways[:_MOST_TRAILS])
 
 
 def _matrix(state: ExplorerState) -> MatrixContent:
     with _frame_of(state) as (link, frame):
         order = frame["order"].astype(np.intp)
-        shade = np.zeros((len(order), len(order)))
-        shade[np.tril_indices(len(order))] = (frame["matrix"] - 127.5) / 127.5
-        shade += np.tril(shade, -1).T
         return MatrixContent(
             caption=_caption(state),
-            shade=shade,
+            shade=matrix_of(frame),
             scale=float(frame["header"][7]),
             quantity="covariance of the losses (colour: signed root)",
             rooted=True,
@@ -145,7 +184,7 @@ def _spectrum(state: ExplorerState) -> SpectrumContent:
         trace, ratio = (float(value) for value in frame["header"][1:3])
         return SpectrumContent(
             caption=_caption(state),
-            shares=_shares(frame),
+            shares=shares_of(frame),
             note=f"Tr C {trace:.3g} · participation ratio {ratio:.3g}",
             chosen=tuple(mode - 1 for mode in state.modes),
             log=state.spectrum_scale == "log",
@@ -180,14 +219,12 @@ def _caption(state: ExplorerState) -> str:
     return f"{name}step {state.step:,} · windows of {state.window} rows, {state.mode_detrend} detrending"
 
 
-def _shares(frame: Frame) -> NDArray[np.float64]:
-    return np.asarray(frame["eigenvalues"] / frame["header"][1], float)
-
-
 def _codes(link: SceneLink, frame: Frame) -> NDArray[np.uint8]:
     """Colour code of each datapoint on the map."""
     source = link.scene.color_source
-    return np.frombuffer(link.scene.color_codes, np.uint8) if source == "fixed" else frame[source]
+    if source == "fixed":
+        return np.frombuffer(link.scene.color_codes, np.uint8)
+    return loading_codes(frame) if source == "loading" else frame[source]
 
 
 def _key(link: SceneLink) -> Key:

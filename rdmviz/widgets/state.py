@@ -17,9 +17,9 @@ from rdmviz.widgets.keeping import Kept
 if TYPE_CHECKING:
     from rdmviz.widgets.link import SceneLink
 
-COMPUTED_COLORINGS: Final = ("group", "loss")
+COMPUTED_COLORINGS: Final = ("group", "loss", "loading", "drift")
 METADATA: Final = " (metadata)"  # told behind a column that is called like a computed coloring
-MODES: Final = 4  # modes held at every step: two are on the map, all shape the groups
+MODES: Final = 8  # modes held at every step: any two may be on the map
 # What may be chosen, by the name of its trait.
 CHOICES: Final = {
     "detrend": DETRENDS,
@@ -48,7 +48,8 @@ class ExplorerState(Kept):
     window
         Window length in rows, for curves and modes alike; default 64, or what a short run allows.
     coloring
-        ``"group"``, ``"loss"`` or the name of a probe column; default the first column with a few classes.
+        ``"group"``, ``"loss"``, ``"loading"``, ``"drift"`` or the name of a probe column; default the first
+        column with a few classes.
     **chosen
         Any other trait by its name.
 
@@ -71,10 +72,12 @@ class ExplorerState(Kept):
         "moving", help="'moving': each step's own modes; 'fixed': the modes of plane_step throughout"
     )
     plane_step: Any = t.Int(
-        None, allow_none=True, help="step whose modes span a fixed plane; None: the step on screen"
+        None,
+        allow_none=True,
+        help="step whose modes span a fixed plane; None: the one on screen when it is fixed",
     )
     map_scale = t.Unicode("linear", help="'linear', or 'log' for loadings that span decades")
-    coloring = t.Unicode("group", help="'group', 'loss' or a probe column")
+    coloring = t.Unicode("group", help="'group', 'loss', 'loading', 'drift' or a probe column")
     sizing = t.Unicode("equal", help="size of a datapoint: 'equal', or by its 'loading' in the map's modes")
     trails = t.Int(0, help="rows of past positions drawn behind each selected datapoint; 0: none")
     matrix = t.Unicode("covariance", help="'covariance' or 'correlation' of the datapoints' losses")
@@ -206,6 +209,11 @@ class ExplorerState(Kept):
                 "rdmviz.open_run(path) from the folder or URL that a Recorder writes"
             )
         return bool(proposal["value"])
+
+    @t.observe("plane")
+    def _keep_this_plane(self, change: Any) -> None:
+        if change["new"] == "fixed" and self.plane_step is None:
+            self.plane_step = self.step
 
     @t.validate("coloring")
     def _offered(self, proposal: Any) -> str:

@@ -124,12 +124,24 @@ def test_the_style_does_not_depend_on_the_sessions():
 def test_map_points_and_rings_are_where_they_were_put():
     content = a_map()
     (axes,) = [axes for axes in draw(content).axes if axes.get_xlabel()]
-    points, rings = axes.collections
-    np.testing.assert_array_equal(points.get_offsets(), content.positions)
+    points, chosen, rings = axes.collections
+    np.testing.assert_array_equal(points.get_offsets(), np.delete(content.positions, [3, 5], axis=0))
+    np.testing.assert_array_equal(chosen.get_offsets(), content.positions[[3, 5]])
     np.testing.assert_array_equal(rings.get_offsets(), content.positions[[3, 5]])
     assert [to_hex(color) for color in points.get_facecolors()[:2]] == list(CATEGORIES[:2])
+    assert points.get_alpha() < chosen.get_alpha() == 1
     assert (*axes.get_xlim(), *axes.get_ylim()) == content.ends
     assert (axes.get_xlabel(), axes.get_ylabel()) == content.axes
+
+
+def test_trails_go_where_the_datapoints_were_and_areas_follow_the_sizes():
+    trails = (np.array([[0.0, 0], [1, 1], [np.nan, np.nan], [2, 1]]), np.zeros((4, 2)))
+    sizes = np.linspace(0.5, 5, 40)
+    (axes,) = [axes for axes in draw(a_map(trails=trails, sizes=sizes)).axes if axes.get_xlabel()]
+    drawn = [np.column_stack(line.get_data()) for line in axes.lines if len(line.get_xdata()) == 4]
+    np.testing.assert_array_equal(drawn, trails)
+    areas = axes.collections[0].get_sizes()
+    np.testing.assert_allclose(areas / areas[0], np.delete(sizes, [3, 5]) / sizes[0])
 
 
 def test_matrix_shades_are_symmetric_about_zero_and_the_scale_says_what_they_are():

@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 
 import rdmviz
-from rdmviz.figures.palette import CATEGORIES, DIVERGING, OTHER, SEQUENTIAL, paints, ramp
+from rdmviz.figures.palette import CATEGORIES, DIVERGING, DIVERGING_POINTS, OTHER, SEQUENTIAL, paints, ramp
 
 SCRIPT = (Path(rdmviz.__file__).parent / "widgets" / "static" / "palette.js").read_text()
 
 
 @pytest.mark.parametrize(
     ("name", "colors"),
-    [("CATEGORIES", CATEGORIES), ("SEQUENTIAL", SEQUENTIAL), ("DIVERGING_LIGHT", DIVERGING)],
+    [
+        ("CATEGORIES", CATEGORIES),
+        ("SEQUENTIAL", SEQUENTIAL),
+        ("DIVERGING_LIGHT", DIVERGING),
+        ("DIVERGING_POINTS", DIVERGING_POINTS),
+    ],
 )
 def test_the_browser_has_the_same_colours(name, colors):
     listed = re.search(rf"const {name} = .*?\[(.*?)\]", SCRIPT).group(1)
@@ -39,4 +44,4 @@ def test_codes_beyond_the_categories_share_the_neutral_one():
     assert paints(codes, "categorical")[1].tolist() == [
         int(CATEGORIES[7][k : k + 2], 16) / 255 for k in (1, 3, 5)
     ]
-    np.testing.assert_array_equal(paints(codes, "diverging"), ramp(DIVERGING)[codes] / 255)
+    np.testing.assert_array_equal(paints(codes, "diverging"), ramp(DIVERGING_POINTS)[codes] / 255)

@@ -50,10 +50,48 @@ def test_the_map_has_the_datapoints_where_the_modes_put_them(modes):
 
 def test_a_number_colours_by_the_ramp_and_the_selection_is_ringed():
     figure = rdmviz.figure(RUN, "map", coloring="size", selection=[4, 7])
-    points, rings = labelled_axes(figure, "mode 1").collections
+    points, chosen, rings = labelled_axes(figure, "mode 1").collections
     expected = ramp(SEQUENTIAL)[np.rint(255 * np.arange(30) / 29).astype(int)] / 255
-    np.testing.assert_allclose(points.get_facecolors()[:, :3], expected)
-    np.testing.assert_array_equal(rings.get_offsets(), points.get_offsets()[[4, 7]])
+    np.testing.assert_allclose(points.get_facecolors()[:, :3], np.delete(expected, [4, 7], axis=0))
+    np.testing.assert_allclose(chosen.get_facecolors()[:, :3], expected[[4, 7]])
+    np.testing.assert_array_equal(rings.get_offsets(), chosen.get_offsets())
+
+
+@pytest.mark.parametrize("map_scale", ["linear", "log"])
+def test_colour_and_area_by_loading_are_those_of_the_maps_modes(map_scale):
+    options = {
+        "step": 800,
+        "modes": (2, 3),
+        "map_scale": map_scale,
+        "coloring": "loading",
+        "sizing": "loading",
+    }
+    (points, *_) = labelled_axes(rdmviz.figure(RUN, "map", **options), "mode 2").collections
+    found = rdmviz.eigenmodes(RUN, 800, modes=3)
+    loadings = np.sqrt(found["eigenvalue"].values[1:, None]) * found["eigenvector"].values[1:]
+    share = np.hypot(*loadings) / np.hypot(*loadings).max()
+    if map_scale == "log":
+        share = np.maximum(0, 1 + np.log10(share) / 6)
+    expected = ramp(SEQUENTIAL)[np.rint(255 * share).astype(int)] / 255
+    np.testing.assert_allclose(
+        points.get_facecolors()[:, :3], expected, atol=6 / 255
+    )  # one code, at most six
+    np.testing.assert_allclose(points.get_sizes() / 16, (0.55 + 1.7 * np.sqrt(share)) ** 2, rtol=0.02)
+
+
+def test_a_fixed_plane_and_trails_are_those_of_the_explorer():
+    state = ExplorerState(RUN, step=800, plane="fixed", plane_step=400, trails=5, selection=[3, 9])
+    axes = labelled_axes(rdmviz.figure(state, "map"), "mode 1 of step 400")
+    _, chosen, _ = axes.collections
+    ways = [np.column_stack(line.get_data()) for line in axes.lines if len(line.get_xdata()) == 6]
+    np.testing.assert_array_equal([way[-1] for way in ways], chosen.get_offsets())
+    before = labelled_axes(rdmviz.figure(state, "map", step=780), "mode 1 of step 400").collections[1]
+    np.testing.assert_allclose([way[0] for way in ways], before.get_offsets(), rtol=1e-6)
+
+
+def test_a_plane_without_modes_is_told():
+    with pytest.raises(OptionError, match="fixed at step 8"):
+        rdmviz.figure(RUN, "map", plane="fixed", plane_step=8)
 
 
 def test_the_matrix_is_the_covariance_in_the_explorers_order():

@@ -16,6 +16,11 @@ const EXPLANATIONS = {
     "One bar grows tall and PR falls toward 1: the probe moves as one.",
     "A drifting loss alone gives one tall bar, PR = 1. A window of w rows has at most w − 1 modes, and noise fills them all: only bars above the null edge are modes.",
   ],
+  datapoints: [
+    "What the datapoints are: those you selected, those with the largest part in the first mode on the map, or those that Find finds. Click a heading to sort, a row to select. Above the rows: what they have more of than all other datapoints, tested in every column of the metadata (q is corrected for the number of tests).",
+    "The rows of a mode's ends turn out to be of one kind, and their small curves fall together where others have fallen long before or not yet.",
+    "With many columns something is always nearest: trust q, not the share. Datapoints selected by their position in the map were selected by their losses, so losses alone prove nothing about them. Small curves show some of the recorded rows; short spikes can lie between.",
+  ],
   curves: [
     "Spectral warning curves over training time, on trailing windows, beside plain statistics of the mean loss.",
     "Before a second-order transition fluctuations grow and slow down: spectral heat capacity rises and the participation ratio falls, ahead of the change in the loss.",
