@@ -4,7 +4,7 @@ const MAP_MARGIN = { left: 36, right: 10, top: 8, bottom: 40 };
 const MAP_NAME =
   "Map of the datapoints in two eigenvectors of the 2RDM. Page Down and Page Up point at datapoints from the outermost inward, Enter selects, Shift and Enter adds, Escape clears; plus, minus, 0 and the arrow keys zoom and move";
 const MAP_PICK_PIXELS = 12;
-const MAP_FADED = 0.3; // of the datapoints that are not selected, while some are
+const MAP_FADED = 0.38; // of the datapoints that are not selected, while some are
 const MAP_MOST_RINGS = 200;
 const MAP_MOST_TRAILS = 60;
 const MAP_HINT_MS = 2500;
@@ -43,7 +43,7 @@ class MapPicture {
     return x >= left && x <= left + width && y >= top && y <= top + height;
   }
 
-  // The datapoint under the pointer (a place among the shown), or -1; 20,000 take a twentieth of a millisecond.
+  // The datapoint under the pointer (a place among the shown), or -1. All are looked at: 20,000 take a fiftieth of a millisecond.
   pick(x, y) {
     if (this.frame?.state !== 0 || !this.isInPlot(x, y)) return -1;
     let [best, distance] = [-1, MAP_PICK_PIXELS ** 2];
