@@ -1,5 +1,7 @@
 """The verbs of rdmviz on a TrainingRun: labelled data in, labelled data out."""
 
+from rdmviz.analysis.aligning import align
+from rdmviz.analysis.comparing import subspace_overlap
 from rdmviz.analysis.curves import analyze
 from rdmviz.analysis.datapoints import datapoints, strongest
 from rdmviz.analysis.enriched import enriched, tell
@@ -18,6 +20,7 @@ __all__ = [
     "FixedPlane",
     "ModeFrame",
     "ModePath",
+    "align",
     "analyze",
     "datapoints",
     "eigenmodes",
@@ -32,5 +35,6 @@ __all__ = [
     "plane_loadings",
     "spectra",
     "strongest",
+    "subspace_overlap",
     "tell",
 ]

@@ -1,4 +1,7 @@
-"""What each picture holds: plain arrays and words, nothing of a run, a widget or matplotlib."""
+"""What each picture holds: plain arrays and words, nothing of a run, a widget or matplotlib.
+
+A caption is facts that stand in a line above the picture, or in two where it is narrow.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class MapContent:
     selected ones; ``trails`` one path ``(k, 2)`` per datapoint that has one.
     """
 
-    caption: str
+    caption: tuple[str, ...]
     positions: Floats
     ends: tuple[float, float, float, float]
     axes: tuple[str, str]
@@ -54,7 +57,7 @@ class MatrixContent:
     each datapoint on the strips, ``ringed`` the places of the selected ones.
     """
 
-    caption: str
+    caption: tuple[str, ...]
     shade: Floats
     scale: float
     quantity: str
@@ -71,7 +74,7 @@ class SpectrumContent:
     ``edge`` is the share up to which noise alone reaches, where it is known.
     """
 
-    caption: str
+    caption: tuple[str, ...]
     shares: Floats
     note: str
     chosen: tuple[int, ...]
@@ -81,16 +84,20 @@ class SpectrumContent:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One curve of a panel, ``(T,)``."""
+    """One curve of a panel, ``(T,)``; thin ones are of single datapoints, behind the others."""
 
     label: str
     values: Floats
     color: str
+    thin: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Curves on one pair of axes. ``column`` 0 is of the 2RDM, 1 a plain baseline, None spans both."""
+    """Curves on one pair of axes.
+
+    ``column`` 0 is of the 2RDM, 1 a plain baseline beside the panel before, None spans both columns.
+    """
 
     title: str
     lines: tuple[Line, ...]
@@ -106,7 +113,7 @@ class CurvesContent:
     ``marks`` are step, kind (``"transition"``, ``"alarm"`` or ``"bookmark"``) and text of each.
     """
 
-    caption: str
+    caption: tuple[str, ...]
     steps: NDArray[np.int64]
     span: tuple[int, int]
     panels: tuple[Panel, ...]

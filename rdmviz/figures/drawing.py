@@ -21,10 +21,12 @@ from rdmviz.figures.contents import (
     SpectrumContent,
 )
 from rdmviz.figures.keys import ROW, draw_key, rows_of
+from rdmviz.figures.measuring import in_rows, text_width, wrapped
 from rdmviz.figures.palette import CATEGORIES, CURSOR, DIVERGING, LINE, MARKS, MUTED, TEXT, paints, ramp
 from rdmviz.figures.style import Picture, number, plain, style
 
-_CAPTION: Final = 0.24  # inches of the line above a picture
+_LINE: Final = 0.12  # inches of a line of the caption above a picture
+_SMALL: Final = 7
 _COLUMN_HEADS: Final = 0.18
 _MARGIN: Final = 0.22  # inches beside a matrix: the ends of its scale stand out
 _FADED: Final = 0.3  # as static/map.js has them
@@ -45,11 +47,10 @@ def drawn(content: Content, width: float | None = None) -> Picture:
 def place(content: Content, figure: Picture, box: tuple[float, float, float, float]) -> None:
     """Draw a picture within a box of a figure: left, bottom, width and height in inches."""
     left, bottom, width, height = box
-    caption = plain(content.caption)
-    if caption:
-        x, y = np.array([left + 0.06, bottom + height - 0.05]) / figure.get_size_inches()
-        figure.text(x, y, caption, va="top", size=7, color=MUTED)
-    rest = (left, bottom, width, height - _CAPTION)
+    for line, text in enumerate(_caption(content, width)):
+        x, y = np.array([left + 0.06, bottom + height - 0.05 - _LINE * line]) / figure.get_size_inches()
+        figure.text(x, y, plain(text), va="top", size=_SMALL, color=MUTED)
+    rest = (left, bottom, width, height - _head(content, width))
     if isinstance(content, CurvesContent):
         _curves(content, figure, rest)
     elif isinstance(content, MapContent):
@@ -61,15 +62,24 @@ def place(content: Content, figure: Picture, box: tuple[float, float, float, flo
 
 
 def _height(content: Content, width: float) -> float:
+    head = _head(content, width)
     if isinstance(content, CurvesContent):
-        rows = _rows(content.panels)
-        return _CAPTION + _CURVE * len(rows) + _COLUMN_HEADS * any(len(row) == 2 for row in rows) + 0.06
+        return head + _heads(content) + sum(_row_heights(content, width)) + 0.06
     if isinstance(content, SpectrumContent):
-        return _CAPTION + 0.5 * width
+        return head + 0.5 * width
     key = _key_height(content.key, width)
     if isinstance(content, MatrixContent):
-        return _CAPTION + key + width - 2 * _MARGIN + 0.5
-    return _CAPTION + key + width + 0.1
+        return head + key + width - 2 * _MARGIN + 0.5
+    return head + key + width + 0.1
+
+
+def _caption(content: Content, width: float) -> list[str]:
+    return wrapped(content.caption, _SMALL, 72 * (width - 0.12))
+
+
+def _head(content: Content, width: float) -> float:
+    """Height of the caption, and of what stands in a line with it."""
+    return 0.12 + _LINE * max(1, len(_caption(content, width)))
 
 
 def _axes(figure: Picture, left: float, bottom: float, width: float, height: float, **options: Any) -> Any:
@@ -187,7 +197,8 @@ def _spectrum(content: SpectrumContent, figure: Picture, box: tuple[float, float
 
 # --- the curves
 
-_CURVE: Final = 1.18  # inches of a panel with its title
+_PANEL: Final = 1.18  # inches of a panel with its title
+_LEGEND: Final = 0.15  # inches of a line of names
 _HEADS: Final = ("2RDM", "plain baselines")
 _DASHES: Final = {"transition": (0, (5, 2)), "alarm": (0, (1, 1.5)), "bookmark": (0, (1, 3))}
 
@@ -195,50 +206,95 @@ _DASHES: Final = {"transition": (0, (5, 2)), "alarm": (0, (1, 1.5)), "bookmark":
 def _curves(content: CurvesContent, figure: Picture, box: tuple[float, float, float, float]) -> None:
     left, bottom, width, height = box
     rows = _rows(content.panels)
-    columns = 2 if any(len(row) == 2 for row in rows) else 1
+    columns = _columns(content)
     wide = width / columns
+    y = bottom + height
     if columns == 2:
         for column, head in enumerate(_HEADS):
-            x, y = np.array([left + column * wide + 0.52, bottom + height - 0.04]) / figure.get_size_inches()
-            figure.text(x, y, head, va="top", size=7.5, color=MUTED)
-        height -= _COLUMN_HEADS
-    tall = height / len(rows)
-    for place_, row in enumerate(rows):
+            across, up = np.array([left + column * wide + 0.52, y - 0.02]) / figure.get_size_inches()
+            figure.text(across, up, head, va="top", size=7.5, color=MUTED)
+    y -= _heads(content)
+    for place_, (row, tall) in enumerate(zip(rows, _row_heights(content, width), strict=True)):
+        y -= tall
         for column, panel in row:
             spans = panel.column is None or columns == 1
-            x, y = left + (0 if spans else column * wide), bottom + height - (place_ + 1) * tall
-            axes = _axes(figure, x + 0.52, y + 0.3, (width if spans else wide) - 0.76, tall - 0.52)
-            _panel(axes, panel, content)
+            x = left + (0 if spans else column * wide) + 0.52
+            axes = _axes(figure, x, y + 0.3, (width if spans else wide) - 0.76, _PANEL - 0.52)
+            _panel(axes, panel, content, (width if spans else wide) - 0.76)
             below = [panel.column for _, panel in rows[place_ + 1]] if place_ + 1 < len(rows) else []
             if panel.column not in below:
                 axes.set_xlabel("step", labelpad=1)
+    _key_of_marks(content, figure, left + width, bottom + height)
+
+
+def _key_of_marks(content: CurvesContent, figure: Picture, right: float, top: float) -> None:
+    """Tell the upright lines apart, beside the heads of the columns."""
     kinds = dict.fromkeys(kind for _, kind, _ in content.marks)
-    if kinds:
-        lines = [Line2D([], [], color=MARKS[kind], linewidth=0.9, linestyle=_DASHES[kind]) for kind in kinds]
-        lines.insert(0, Line2D([], [], color=CURSOR, linewidth=1.0))
-        corner = np.array([left + width - 0.24, bottom + box[3] + _CAPTION - 0.02]) / figure.get_size_inches()
-        figure.legend(
-            lines, ["step shown", *kinds], loc="upper right", bbox_to_anchor=corner, borderaxespad=0,
-            fontsize=7, labelcolor=MUTED, ncols=len(lines), handlelength=1.6, handletextpad=0.4,
-            columnspacing=1.1,
-        )  # fmt: skip
+    if not kinds:
+        return
+    lines = [Line2D([], [], color=MARKS[kind], linewidth=0.9, linestyle=_DASHES[kind]) for kind in kinds]
+    lines.insert(0, Line2D([], [], color=CURSOR, linewidth=1.0))
+    figure.legend(
+        lines, ["step shown", *kinds], loc="upper right", borderaxespad=0, borderpad=0, fontsize=_SMALL,
+        bbox_to_anchor=np.array([right - 0.24, top - 0.02]) / figure.get_size_inches(), labelcolor=MUTED,
+        ncols=len(lines), handlelength=1.6, handletextpad=0.4, columnspacing=1.1,
+    )  # fmt: skip
+
+
+def _columns(content: CurvesContent) -> int:
+    return max(len(row) for row in _rows(content.panels))
+
+
+def _heads(content: CurvesContent) -> float:
+    """Height of the heads of the columns, and of the key of the marks."""
+    return _COLUMN_HEADS if content.marks or _columns(content) == 2 else 0.0
+
+
+def _row_heights(content: CurvesContent, width: float) -> list[float]:
+    heights = []
+    for row in _rows(content.panels):
+        room = [(width if panel.column is None else width / _columns(content)) - 0.76 for _, panel in row]
+        lines = [_legend_lines(panel, wide) for (_, panel), wide in zip(row, room, strict=True)]
+        heights.append(_PANEL + _LEGEND * max(lines))
+    return heights
+
+
+def _legend_lines(panel: Panel, width: float) -> int:
+    """Lines of names between the title and the plot; none where they fit beside the title."""
+    named = [line.label for line in panel.lines if line.label]
+    if len(named) < 2:
+        return 0
+    needed = sum(text_width(label, 7.5) + 22 for label in named) + text_width(_title(panel), 8, "bold")
+    return 0 if needed <= 72 * width else len(in_rows(*_entries(named, width)))
+
+
+def _entries(named: list[str], width: float) -> tuple[list[float], float, float]:
+    """Widths of the names in columns as wide as the widest, the room, and the gap."""
+    return [max(text_width(label, 7.5) for label in named) + 14] * len(named), 72 * width, 8.0
+
+
+def _title(panel: Panel) -> str:
+    return plain(f"{panel.title}, {panel.units}" if panel.units else panel.title)
 
 
 def _rows(panels: tuple[Panel, ...]) -> list[list[tuple[int, Panel]]]:
-    """Panels in rows of two columns: of the 2RDM and plain ones beside them; then those that span both."""
-    columns = [[panel for panel in panels if panel.column == column] for column in (0, 1)]
+    """Panels in rows, each with its column; a baseline stands beside the panel before it."""
     rows: list[list[tuple[int, Panel]]] = []
-    for place_ in range(max(map(len, columns))):
-        rows.append([(c, columns[c][place_]) for c in (0, 1) if place_ < len(columns[c])])
-    return rows + [[(0, panel)] for panel in panels if panel.column is None]
+    for panel in panels:
+        if panel.column == 1 and rows and len(rows[-1]) == 1 and rows[-1][0][1].column == 0:
+            rows[-1].append((1, panel))
+        else:
+            rows.append([(panel.column or 0, panel)])
+    return rows
 
 
-def _panel(axes: Any, panel: Panel, content: CurvesContent) -> None:
+def _panel(axes: Any, panel: Panel, content: CurvesContent, width: float) -> None:
     (low, high), steps = content.span, content.steps
     inside = (steps >= low) & (steps <= high)
     for line in panel.lines:
         values = np.where(line.values > 0, line.values, np.nan) if panel.log else line.values
-        axes.plot(steps[inside], values[inside], color=line.color, zorder=2)
+        look = {"linewidth": 0.6, "alpha": 0.55, "zorder": 1} if line.thin else {"zorder": 2}
+        axes.plot(steps[inside], values[inside], color=line.color, **look)
     axes.set_xlim(low, high if high > low else low + 1)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
@@ -251,13 +307,17 @@ def _panel(axes: Any, panel: Panel, content: CurvesContent) -> None:
             axes.axvline(step, color=MARKS[kind], linewidth=0.9, linestyle=_DASHES[kind], zorder=1)
     if content.cursor is not None and low <= content.cursor <= high:
         axes.axvline(content.cursor, color=CURSOR, linewidth=1.0, zorder=3)
-    units = f", {panel.units}" if panel.units else ""
-    axes.set_title(plain(f"{panel.title}{units}"))
-    if len(panel.lines) > 1:
+    lines = _legend_lines(panel, width)
+    axes.set_title(_title(panel), pad=4 + 72 * _LEGEND * lines)
+    named = [
+        (curve, plain(line.label)) for curve, line in zip(axes.lines, panel.lines, strict=False) if line.label
+    ]
+    if len(named) > 1:
+        columns = len(in_rows(*_entries([label for _, label in named], width))[0]) if lines else len(named)
         axes.legend(
-            axes.lines[: len(panel.lines)], [plain(line.label) for line in panel.lines], loc="lower right",
-            bbox_to_anchor=(1, 1), borderaxespad=0, borderpad=0.1, ncols=len(panel.lines), fontsize=7.5,
-            handlelength=1.1, handletextpad=0.4, columnspacing=1,
+            *zip(*named, strict=True), loc="lower left" if lines else "lower right",
+            bbox_to_anchor=(0 if lines else 1, 1), borderaxespad=0, borderpad=0.1, ncols=columns,
+            fontsize=7.5, handlelength=1.1, handletextpad=0.4, columnspacing=1,
         )  # fmt: skip
 
 

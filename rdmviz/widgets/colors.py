@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.figures.palette import CATEGORIES as CATEGORIES
+from rdmviz.figures.palette import OTHER as OTHER
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values, ranked
 from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA

@@ -193,13 +193,22 @@ def _spectrum(state: ExplorerState) -> SpectrumContent:
 
 def _curves(state: ExplorerState) -> CurvesContent:
     run = state.run
-    name = f"{run.name} · " if run.name else ""
+    with state.lock, _scene_of(state):
+        panels, words = panels_of(state)
+    name = [run.name] if run.name else []
+    caption = [
+        *name,
+        f"windows of {state.window} rows",
+        f"{state.detrend} detrending",
+        "uncalibrated",
+        *words,
+    ]
     bookmarks = ((mark["step"], "bookmark", mark["note"]) for mark in state.bookmarks)
     return CurvesContent(
-        caption=f"{name}trailing windows of {state.window} rows, {state.detrend} detrending · uncalibrated",
+        caption=tuple(caption),
         steps=run.steps,
         span=state.span,
-        panels=tuple(panels_of(state)),
+        panels=tuple(panels),
         cursor=state.step,
         marks=(*((mark["step"], mark["kind"], mark["text"]) for mark in state.marks), *bookmarks),
     )
@@ -214,9 +223,14 @@ _CONTENTS: Final[dict[str, Callable[[ExplorerState], Any]]] = {
 VIEWS: Final = tuple(_CONTENTS)
 
 
-def _caption(state: ExplorerState) -> str:
-    name = f"{state.run.name} · " if state.run.name else ""
-    return f"{name}step {state.step:,} · windows of {state.window} rows, {state.mode_detrend} detrending"
+def _caption(state: ExplorerState) -> tuple[str, ...]:
+    name = [state.run.name] if state.run.name else []
+    return (
+        *name,
+        f"step {state.step:,}",
+        f"windows of {state.window} rows",
+        f"{state.mode_detrend} detrending",
+    )
 
 
 def _codes(link: SceneLink, frame: Frame) -> NDArray[np.uint8]:

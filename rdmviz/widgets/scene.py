@@ -21,6 +21,9 @@ SHARED: Final = (
     "trails",
     "matrix",
     "spectrum_scale",
+    "signals",
+    "curve_scale",
+    "loss_curves",
     "marks",
     "bookmarks",
     "selection",
@@ -49,6 +52,8 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     epoch = t.Int(help="rises when frames held in the browser are no longer true").tag(sync=True)
     notes = t.Dict(help="what to say where there is no picture, by frame state").tag(sync=True)
     playing = t.Bool(default_value=False).tag(sync=True)
+    loop = t.Bool(default_value=False, help="whether play starts over at the end of the span").tag(sync=True)
+    speed = t.Float(60.0, help="rows per second while playing").tag(sync=True)
     span = t.List(t.Float()).tag(sync=True)
     modes = t.List(t.Int(), [1, 2]).tag(sync=True)
     plane = t.Unicode("moving").tag(sync=True)
@@ -59,6 +64,9 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     trails = t.Int().tag(sync=True)
     matrix = t.Unicode("covariance").tag(sync=True)
     spectrum_scale = t.Unicode("log").tag(sync=True)
+    signals = t.List(t.Unicode()).tag(sync=True)
+    curve_scale = t.Unicode("auto").tag(sync=True)
+    loss_curves = t.Unicode("coloring").tag(sync=True)
     marks: Any = t.List(t.Dict()).tag(sync=True)
     bookmarks: Any = t.List(t.Dict()).tag(sync=True)
     selection = t.List(t.Int()).tag(sync=True)

@@ -13,6 +13,7 @@ from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values
 from rdmviz.widgets.keeping import Kept
+from rdmviz.widgets.signals import MOST_SIGNALS, offered
 
 if TYPE_CHECKING:
     from rdmviz.widgets.link import SceneLink
@@ -30,6 +31,7 @@ CHOICES: Final = {
     "matrix": ("covariance", "correlation"),
     "spectrum_scale": ("log", "linear"),
     "curve_scale": ("auto", "log", "linear"),
+    "loss_curves": ("coloring", "groups", "selection", "mean"),
 }
 KINDS_OF_MARK: Final = ("transition", "alarm")
 
@@ -60,8 +62,12 @@ class ExplorerState(Kept):
     """
 
     run = t.Instance(TrainingRun)
-    step = t.Int(help="recorded step on screen")
-    span: Any = t.Tuple(t.Int(), t.Int(), help="first and last step on the time axes")
+    step = t.Int(help="recorded step on screen; one outside the span widens the span")
+    span: Any = t.Tuple(
+        t.Int(),
+        t.Int(),
+        help="first and last step on the time axes, snapped outward to recorded ones; the step moves in",
+    )
     window = t.Int(64, help="window length, rows")
     detrend: Any = t.Unicode("linear", help="detrending of the warning curves")
     mode_detrend: Any = t.Unicode("constant", help="detrending of the modes; 'constant' keeps the drift")
@@ -85,6 +91,10 @@ class ExplorerState(Kept):
     signals: Any = t.Tuple(help="names of the curves on screen, top to bottom; empty: the default ones")
     curve_scale = t.Unicode(
         "auto", help="axis of the curves: 'auto' (as each is best read), 'log' or 'linear'"
+    )
+    loss_curves = t.Unicode(
+        "coloring",
+        help="mean losses of the 'coloring' classes, 'groups' at this step, 'selection', or all: 'mean'",
     )
     marks: Any = t.List(
         t.Dict(), help="events on the time axes: step, kind ('transition' or 'alarm') and text of each"
@@ -111,12 +121,15 @@ class ExplorerState(Kept):
         self.lock = threading.RLock()  # held by whoever changes several things at once
         super().__init__(
             run=run,
-            step=int(run.steps[-1]) if step is None else step,
             span=chosen.pop("span", (int(run.steps[0]), int(run.steps[-1]))),
+            step=int(run.steps[-1]) if step is None else step,
             window=default_window(run.n_steps) if window is None else window,
             coloring=default_coloring(run) if coloring is None else coloring,
             **chosen,
         )
+        self._step_moves_in()
+        self.observe(self._step_moves_in, "span")
+        self.observe(self._span_widens, "step")
         self.open_bookmarks()
 
     @property
@@ -171,7 +184,35 @@ class ExplorerState(Kept):
             raise OptionError(
                 f"span=({low}, {high}): two steps in order, between {first} and {last}, are expected"
             )
-        return low, high
+        return self._between(low, high)
+
+    def _between(self, low: int, high: int) -> tuple[int, int]:
+        """Return the recorded steps that hold two others between them."""
+        steps = self.run.steps
+        return (
+            int(steps[np.searchsorted(steps, low, "right") - 1]),
+            int(steps[np.searchsorted(steps, high, "left")]),
+        )
+
+    def _step_moves_in(self, _change: object = None) -> None:
+        low, high = self.span
+        if not low <= self.step <= high:
+            self.step = min(max(self.step, low), high)
+
+    def _span_widens(self, _change: object) -> None:
+        low, high = self.span
+        if not low <= self.step <= high:
+            self.span = (min(low, self.step), max(high, self.step))
+
+    @t.validate("signals")
+    def _drawable(self, proposal: Any) -> tuple[str, ...]:
+        names, known = tuple(proposal["value"]), offered(self.run)
+        for name in names:
+            if name not in known:
+                raise OptionError(f"signals: {name!r} is unknown; this run offers {', '.join(known)}")
+        if len(names) > MOST_SIGNALS or len(set(names)) < len(names):
+            raise OptionError(f"signals={names}: up to {MOST_SIGNALS} different names are expected")
+        return names
 
     @t.validate("window")
     def _fits(self, proposal: Any) -> int:

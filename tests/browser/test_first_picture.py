@@ -32,8 +32,8 @@ def test_the_first_complete_picture_comes_soon(server, watched, capsys):
     page = watched.page
     page.set_viewport_size({"width": 1280, "height": 2400})
     run_in_lab(page, server, server.write_notebook("first.ipynb", STORE))
-    kernel_idle = """() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'
-        && document.querySelector('.jp-InputArea-prompt')?.innerText.includes('[1]')"""
+    kernel_idle = """() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status
+        === 'idle' && document.querySelector('.jp-InputArea-prompt')?.innerText.includes('[1]')"""
     page.wait_for_function(kernel_idle, timeout=60_000)
     add = """source => {
         const notebook = window.jupyterapp.shell.currentWidget.content;

@@ -35,7 +35,7 @@ SIGNATURES = {"svg": b"<?xml", "png": b"\x89PNG\r\n", "pdf": b"%PDF-"}
 
 def a_map(**changes):
     facts = {
-        "caption": "a run · step 5",
+        "caption": ("a run", "step 5"),
         "positions": RNG.normal(size=(40, 2)),
         "ends": (-4.0, 4.0, -5.0, 5.0),
         "axes": ("mode 1", "mode 2"),
@@ -49,7 +49,7 @@ def a_map(**changes):
 def a_matrix(**changes):
     shade = RNG.uniform(-1, 1, (12, 12))
     facts = {
-        "caption": "",
+        "caption": (),
         "shade": (shade + shade.T) / 2,
         "scale": 0.5,
         "quantity": "covariance",
@@ -62,12 +62,12 @@ def a_matrix(**changes):
 
 
 def a_spectrum(**changes):
-    facts = {"caption": "", "shares": 0.5 ** np.arange(1, 20), "note": "PR 3", "chosen": (0, 2)}
+    facts = {"caption": (), "shares": 0.5 ** np.arange(1, 20), "note": "PR 3", "chosen": (0, 2)}
     return SpectrumContent(**(facts | changes))
 
 
 def curves(*panels, **changes):
-    facts = {"caption": "", "steps": np.arange(0, 200, 2), "span": (0, 198), "panels": panels, "cursor": 50}
+    facts = {"caption": (), "steps": np.arange(0, 200, 2), "span": (0, 198), "panels": panels, "cursor": 50}
     return CurvesContent(**(facts | changes))
 
 
@@ -200,7 +200,7 @@ def test_any_text_of_a_run_is_drawn_as_text(caplog):
     key = Key(HOSTILE, "categorical", (HOSTILE, "שלום", "日本語", "🙂", "$$"))
     with caplog.at_level(logging.WARNING):
         for kind in FORMATS:
-            data = draw(a_map(caption=HOSTILE, key=key)).to_bytes(kind)
+            data = draw(a_map(caption=(HOSTILE,), key=key)).to_bytes(kind)
             if kind == "svg":
                 svg = data.decode()
     root = ET.fromstring(svg)
