@@ -53,8 +53,9 @@ class MapContent:
 class MatrixContent:
     """The 2RDM of some datapoints, in order.
 
-    ``shade`` is ``(m, m)``, the signed root of each entry over ``scale``, in -1 to 1; ``codes`` the colour of
-    each datapoint on the strips, ``ringed`` the places of the selected ones.
+    ``shade`` is ``(m, m)``, each entry over ``scale`` or the signed root of that (``rooted``), in -1 to 1,
+    NaN where undefined; ``codes`` the colour of each datapoint on the strips, ``ringed`` the places of the
+    selected ones.
     """
 
     caption: tuple[str, ...]
@@ -69,8 +70,9 @@ class MatrixContent:
 
 @dataclass(frozen=True, eq=False)
 class SpectrumContent:
-    """Eigenvalues as shares of the trace, descending; ``chosen`` are the places of the modes on the map.
+    """Eigenvalues as shares of the trace, descending.
 
+    ``chosen`` are the places of the modes on the map, across and up.
     ``edge`` is the share up to which noise alone reaches, where it is known.
     """
 

@@ -21,8 +21,19 @@ from rdmviz.figures.contents import (
     SpectrumContent,
 )
 from rdmviz.figures.keys import ROW, draw_key, rows_of
-from rdmviz.figures.measuring import in_rows, text_width, wrapped
-from rdmviz.figures.palette import CATEGORIES, CURSOR, DIVERGING, LINE, MARKS, MUTED, TEXT, paints, ramp
+from rdmviz.figures.measuring import fitting, in_rows, text_width, wrapped
+from rdmviz.figures.palette import (
+    CATEGORIES,
+    CURSOR,
+    DIVERGING,
+    LINE,
+    MARKS,
+    MUTED,
+    TEXT,
+    UNDEFINED,
+    paints,
+    ramp,
+)
 from rdmviz.figures.style import Picture, number, plain, style
 
 _LINE: Final = 0.12  # inches of a line of the caption above a picture
@@ -64,7 +75,7 @@ def place(content: Content, figure: Picture, box: tuple[float, float, float, flo
 def _height(content: Content, width: float) -> float:
     head = _head(content, width)
     if isinstance(content, CurvesContent):
-        return head + _heads(content) + sum(_row_heights(content, width)) + 0.06
+        return head + _heads(content, width) + sum(_row_heights(content, width)) + 0.06
     if isinstance(content, SpectrumContent):
         return head + 0.5 * width
     key = _key_height(content.key, width)
@@ -139,7 +150,7 @@ def _matrix(content: MatrixContent, figure: Picture, box: tuple[float, float, fl
     x, y = left + _MARGIN + strip + gap, bottom + foot
     axes = _axes(figure, x, y, side, side)
     size = len(content.shade)
-    colors = ListedColormap(ramp(DIVERGING) / 255.0)
+    colors = ListedColormap(ramp(DIVERGING) / 255.0).with_extremes(bad=UNDEFINED)
     image = axes.imshow(content.shade, cmap=colors, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
@@ -154,7 +165,9 @@ def _matrix(content: MatrixContent, figure: Picture, box: tuple[float, float, fl
         beside.set_axis_off()
     for row in content.ringed:
         for corner, extent in (((-0.5, row - 0.5), (size, 1)), ((row - 0.5, -0.5), (1, size))):
-            axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor=TEXT, linewidth=0.6))
+            axes.add_patch(
+                Rectangle(corner, *extent, fill=False, edgecolor=TEXT, linewidth=0.6 if size < 150 else 0.3)
+            )
     bar = figure.colorbar(image, cax=_axes(figure, x, bottom + 0.34, side, 0.08), orientation="horizontal")
     ticks = np.array([-1, -0.25, 0, 0.25, 1]) if content.rooted else np.linspace(-1, 1, 5)
     places = np.sign(ticks) * np.sqrt(np.abs(ticks)) if content.rooted else ticks
@@ -174,7 +187,10 @@ def _spectrum(content: SpectrumContent, figure: Picture, box: tuple[float, float
     count = len(content.shares)
     floor = _SMALLEST_SHARE if content.log else 0.0
     shares = np.where(content.shares > floor, content.shares, np.nan)
-    colors = [CATEGORIES[0] if place in content.chosen else MUTED for place in range(count)]
+    colors = [MUTED] * count
+    for color, place_ in zip(CATEGORIES, content.chosen, strict=False):
+        if place_ < count:
+            colors[place_] = color
     axes.bar(np.arange(1, count + 1), shares - floor, bottom=floor, width=0.82, color=colors, zorder=2)
     if content.edge is not None:
         axes.axhline(content.edge, color=CURSOR, linewidth=0.9, linestyle=(0, (4, 2)), zorder=3)
@@ -198,6 +214,7 @@ def _spectrum(content: SpectrumContent, figure: Picture, box: tuple[float, float
 # --- the curves
 
 _PANEL: Final = 1.18  # inches of a panel with its title
+_TWO_COLUMNS: Final = 6.0  # inches, from which on a baseline stands beside a panel
 _LEGEND: Final = 0.15  # inches of a line of names
 _HEADS: Final = ("2RDM", "plain baselines")
 _DASHES: Final = {"transition": (0, (5, 2)), "alarm": (0, (1, 1.5)), "bookmark": (0, (1, 3))}
@@ -205,15 +222,15 @@ _DASHES: Final = {"transition": (0, (5, 2)), "alarm": (0, (1, 1.5)), "bookmark":
 
 def _curves(content: CurvesContent, figure: Picture, box: tuple[float, float, float, float]) -> None:
     left, bottom, width, height = box
-    rows = _rows(content.panels)
-    columns = _columns(content)
+    rows = _rows(content.panels, width)
+    columns = _columns(content, width)
     wide = width / columns
     y = bottom + height
     if columns == 2:
         for column, head in enumerate(_HEADS):
             across, up = np.array([left + column * wide + 0.52, y - 0.02]) / figure.get_size_inches()
             figure.text(across, up, head, va="top", size=7.5, color=MUTED)
-    y -= _heads(content)
+    y -= _heads(content, width)
     for place_, (row, tall) in enumerate(zip(rows, _row_heights(content, width), strict=True)):
         y -= tall
         for column, panel in row:
@@ -241,19 +258,21 @@ def _key_of_marks(content: CurvesContent, figure: Picture, right: float, top: fl
     )  # fmt: skip
 
 
-def _columns(content: CurvesContent) -> int:
-    return max(len(row) for row in _rows(content.panels))
+def _columns(content: CurvesContent, width: float) -> int:
+    return max(len(row) for row in _rows(content.panels, width))
 
 
-def _heads(content: CurvesContent) -> float:
+def _heads(content: CurvesContent, width: float) -> float:
     """Height of the heads of the columns, and of the key of the marks."""
-    return _COLUMN_HEADS if content.marks or _columns(content) == 2 else 0.0
+    return _COLUMN_HEADS if content.marks or _columns(content, width) == 2 else 0.0
 
 
 def _row_heights(content: CurvesContent, width: float) -> list[float]:
     heights = []
-    for row in _rows(content.panels):
-        room = [(width if panel.column is None else width / _columns(content)) - 0.76 for _, panel in row]
+    for row in _rows(content.panels, width):
+        room = [
+            (width if panel.column is None else width / _columns(content, width)) - 0.76 for _, panel in row
+        ]
         lines = [_legend_lines(panel, wide) for (_, panel), wide in zip(row, room, strict=True)]
         heights.append(_PANEL + _LEGEND * max(lines))
     return heights
@@ -277,14 +296,15 @@ def _title(panel: Panel) -> str:
     return plain(f"{panel.title}, {panel.units}" if panel.units else panel.title)
 
 
-def _rows(panels: tuple[Panel, ...]) -> list[list[tuple[int, Panel]]]:
-    """Panels in rows, each with its column; a baseline stands beside the panel before it."""
+def _rows(panels: tuple[Panel, ...], width: float) -> list[list[tuple[int, Panel]]]:
+    """Panels in rows, each with its column; a baseline stands beside the panel before it, given room."""
     rows: list[list[tuple[int, Panel]]] = []
     for panel in panels:
-        if panel.column == 1 and rows and len(rows[-1]) == 1 and rows[-1][0][1].column == 0:
+        beside = width >= _TWO_COLUMNS and panel.column == 1
+        if beside and rows and len(rows[-1]) == 1 and rows[-1][0][1].column == 0:
             rows[-1].append((1, panel))
         else:
-            rows.append([(panel.column or 0, panel)])
+            rows.append([(int(beside), panel)])
     return rows
 
 
@@ -308,7 +328,8 @@ def _panel(axes: Any, panel: Panel, content: CurvesContent, width: float) -> Non
     if content.cursor is not None and low <= content.cursor <= high:
         axes.axvline(content.cursor, color=CURSOR, linewidth=1.0, zorder=3)
     lines = _legend_lines(panel, width)
-    axes.set_title(_title(panel), pad=4 + 72 * _LEGEND * lines)
+    text, size = fitting(_title(panel), 8, 72 * width, "bold")
+    axes.set_title(text, pad=4 + 72 * _LEGEND * lines, size=size)
     named = [
         (curve, plain(line.label)) for curve, line in zip(axes.lines, panel.lines, strict=False) if line.label
     ]
@@ -346,7 +367,7 @@ def _decade(value: float) -> str:
     """Powers of ten as the explorer's axes have them: 1e-6."""
     exponent = round(np.log10(value)) if value > 0 else 0
     whole = value > 0 and np.isclose(value, 10.0**exponent)
-    return f"1e{exponent}" if whole and abs(exponent) > 1 else number(value)
+    return f"1e{exponent}" if whole and exponent not in (0, 1) else number(value)
 
 
 # --- the key above a picture

@@ -11,6 +11,7 @@ from rdmviz.widgets.explorer import Explorer, explore
 from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
+from rdmviz.widgets.mode_strip import ModeStrip
 from rdmviz.widgets.spectrum import SpectrumView
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.time_bar import TimeBar
@@ -25,6 +26,7 @@ __all__ = [
     "KeepBar",
     "Legend",
     "MatrixView",
+    "ModeStrip",
     "SpectrumView",
     "TimeBar",
     "WarningCurves",

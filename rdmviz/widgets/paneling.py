@@ -81,8 +81,8 @@ def _keyframe(state: ExplorerState) -> int | None:
     """Return the row at which the groups on the map are decided."""
     assert state.link is not None
     frames, row = state.link.frames, state.index
-    since = row - frames.path.first
-    return row if since < 0 else frames.path.first + since // frames.steady_rows * frames.steady_rows
+    since, steady = row - frames.path.first, frames.arrangement.steady_rows
+    return row if since < 0 else frames.path.first + since // steady * steady
 
 
 def _solved(state: ExplorerState, curve: xr.DataArray, signal: Signal, words: list[str]) -> Floats:

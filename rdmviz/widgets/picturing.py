@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rdmviz.analysis import null_edge
 from rdmviz.analysis.of_a_run import require_run
-from rdmviz.errors import OptionError
+from rdmviz.errors import ComputeError, OptionError
 from rdmviz.figures import draw
 from rdmviz.figures.contents import CurvesContent, Key, MapContent, MatrixContent, SpectrumContent
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.at_rest import matrix_at
 from rdmviz.widgets.frames import FrameState
 from rdmviz.widgets.keeping import kept_traits
 from rdmviz.widgets.link import SceneLink
@@ -25,7 +27,6 @@ from rdmviz.widgets.unpacking import (
     Frame,
     ends_of,
     loading_codes,
-    matrix_of,
     positions_of,
     shares_of,
     unpacked,
@@ -166,13 +167,19 @@ def _trails(
 
 def _matrix(state: ExplorerState) -> MatrixContent:
     with _frame_of(state) as (link, frame):
-        order = frame["order"].astype(np.intp)
+        modes = link.frames.path.at(state.index)
+        order, values, scale = matrix_at(link.frames, modes, state.selection, state.matrix)
+        rooted = state.matrix == "covariance"
+        share = values / scale
+        whole = len(order) == state.run.n_samples
         return MatrixContent(
-            caption=_caption(state),
-            shade=matrix_of(frame),
-            scale=float(frame["header"][7]),
-            quantity="covariance of the losses (colour: signed root)",
-            rooted=True,
+            caption=_caption(state) + (() if whole else (f"{len(order)} of {state.run.n_samples:,}",)),
+            shade=np.sign(share) * np.sqrt(np.abs(share)) if rooted else share,
+            scale=scale,
+            quantity="covariance of losses, loss² (colour: signed root)"
+            if rooted
+            else "correlation of losses",
+            rooted=rooted,
             codes=_codes(link, frame)[order],
             key=_key(link),
             ringed=_places(state, link.shown[order]),
@@ -182,13 +189,20 @@ def _matrix(state: ExplorerState) -> MatrixContent:
 def _spectrum(state: ExplorerState) -> SpectrumContent:
     with _frame_of(state) as (_, frame):
         trace, ratio = (float(value) for value in frame["header"][1:3])
-        return SpectrumContent(
-            caption=_caption(state),
-            shares=shares_of(frame),
-            note=f"Tr C {trace:.3g} · participation ratio {ratio:.3g}",
-            chosen=tuple(mode - 1 for mode in state.modes),
-            log=state.spectrum_scale == "log",
-        )
+        shares = shares_of(frame)
+    try:
+        found = null_edge(state.run, state.step, window=state.window, detrend=state.mode_detrend)
+        edge, words = float(found["edge"]) / trace, ""
+    except ComputeError as error:
+        edge, words = None, f"no null edge: {error}"
+    return SpectrumContent(
+        caption=(*_caption(state), *filter(None, [words])),
+        shares=shares,
+        note=f"Tr C {trace:.3g} · participation ratio {ratio:.3g}",
+        chosen=tuple(mode - 1 for mode in state.modes),
+        log=state.spectrum_scale == "log",
+        edge=edge,
+    )
 
 
 def _curves(state: ExplorerState) -> CurvesContent:

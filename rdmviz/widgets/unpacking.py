@@ -49,14 +49,6 @@ def loading_codes(frame: Frame) -> NDArray[np.uint8]:
     return np.asarray(np.floor(255 * share + 0.5), np.uint8)
 
 
-def matrix_of(frame: Frame) -> Floats:
-    """Return the signed roots of the covariances over their largest, in the frame's order, ``(m, m)``."""
-    side = len(frame["order"])
-    shade = np.zeros((side, side))
-    shade[np.tril_indices(side)] = (frame["matrix"] - 127.5) / 127.5
-    return np.asarray(shade + np.tril(shade, -1).T)
-
-
 def shares_of(frame: Frame) -> Floats:
     """Return the largest eigenvalues as shares of the trace."""
     return np.asarray(frame["eigenvalues"] / frame["header"][1], float)

@@ -25,7 +25,7 @@ from rdmviz.figures import (
 )
 from rdmviz.figures.contents import FORMATS
 from rdmviz.figures.keys import rows_of
-from rdmviz.figures.palette import CATEGORIES, CURSOR, DIVERGING, ramp
+from rdmviz.figures.palette import CATEGORIES, CURSOR, DIVERGING, MUTED, UNDEFINED, ramp
 from rdmviz.figures.style import Picture, plain, style
 
 RNG = np.random.default_rng(3)
@@ -96,9 +96,22 @@ def test_a_picture_is_a_file_of_its_kind_and_the_same_each_time(content, kind):
     assert draw(content).to_bytes(kind) == first
 
 
-@pytest.mark.parametrize("content", EVERY.values(), ids=EVERY)
-def test_nothing_is_cut_off(content):
-    picture = draw(content)
+LONG = "a title of more words than there is room for beside any curve, whatever it is of"
+WORDY = {
+    "caption": (LONG[:50], *["some facts"] * 6),
+    "key": Key(LONG[:30], "diverging", ("falls by 1.66e-5", "0", "rises by 1.66e-5")),
+}
+CROWDED = {
+    "map, wordy": a_map(**WORDY),
+    "matrix, wordy": a_matrix(**WORDY),
+    "curves, wordy": curves(a_panel(LONG), a_panel(LONG, column=1), a_panel(LONG, column=None, lines=7)),
+}
+
+
+@pytest.mark.parametrize("width", [3.2, 6.2, None])
+@pytest.mark.parametrize("content", (EVERY | CROWDED).values(), ids=EVERY | CROWDED)
+def test_nothing_is_cut_off(content, width):
+    picture = draw(content, width)
     with style():
         canvas = FigureCanvasAgg(picture)
         canvas.draw()
@@ -155,17 +168,28 @@ def test_matrix_shades_are_symmetric_about_zero_and_the_scale_says_what_they_are
     assert [text.get_text() for text in bar.get_xticklabels()] == ["−0.5", "−0.125", "0", "0.125", "0.5"]
 
 
+def test_a_correlation_has_a_plain_scale_and_grey_where_it_is_undefined():
+    shade = np.eye(3)
+    shade[2] = shade[:, 2] = np.nan
+    nothing = {"codes": np.zeros(3, np.uint8), "ringed": np.empty(0, int)}
+    picture = draw(a_matrix(shade=shade, scale=1.0, rooted=False, **nothing))
+    bar, image = picture.axes[-1], picture.axes[1].images[0]
+    assert [text.get_text() for text in bar.get_xticklabels()] == ["−1", "−0.5", "0", "0.5", "1"]
+    np.testing.assert_allclose(bar.get_xticks(), [-1, -0.5, 0, 0.5, 1])
+    assert to_hex(image.cmap(image.norm(image.get_array()))[2, 2]) == UNDEFINED
+
+
 def test_spectrum_bars_have_the_shares_and_the_maps_modes_stand_out():
     content = a_spectrum(edge=0.1)
     (axes,) = draw(content).axes
     tops = [bar.get_y() + bar.get_height() for bar in axes.patches]
     shown = content.shares > 1e-4
     np.testing.assert_allclose(np.array(tops)[shown], content.shares[shown])
-    assert [to_hex(bar.get_facecolor()) == CATEGORIES[0] for bar in axes.patches[:4]] == [
-        True,
-        False,
-        True,
-        False,
+    assert [to_hex(bar.get_facecolor()) for bar in axes.patches[:4]] == [
+        CATEGORIES[0],
+        MUTED,
+        CATEGORIES[1],
+        MUTED,
     ]
     assert axes.get_yscale() == "log"
     assert draw(a_spectrum(log=False)).axes[0].get_yscale() == "linear"
@@ -185,6 +209,8 @@ def test_curves_show_the_span_with_cursor_and_marks():
     assert (50.0, CURSOR) in upright
     assert [x for x, _ in upright] == [60, 50]
     assert left.get_position().y0 == right.get_position().y0, "a curve stands beside its baseline"
+    above, below = draw(content, 4).axes
+    assert above.get_position().y0 > below.get_position().y1, "or above it where there is no room"
 
 
 def test_a_curve_without_a_value_says_so():

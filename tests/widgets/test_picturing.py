@@ -94,15 +94,24 @@ def test_a_plane_without_modes_is_told():
         rdmviz.figure(RUN, "map", plane="fixed", plane_step=8)
 
 
-def test_the_matrix_is_the_covariance_in_the_explorers_order():
-    explorer = rdmviz.explore(RUN, step=800)
-    frames = explorer.scene.layout, explorer.map.link.frames
-    order = np.frombuffer(frames[1].pack([200])[0], frames[1].layout.dtype)[0]["order"]
+@pytest.mark.parametrize("kind", ["covariance", "correlation"])
+def test_the_matrix_is_in_the_explorers_order(kind):
+    explorer = rdmviz.explore(RUN, step=800, matrix=kind)
+    frames = explorer.map.link.frames
+    order = frames.arrangement.at(200).order
     image = rdmviz.figure(explorer, "matrix").axes[1].images[0].get_array()
-    covariance = np.cov(RUN.rows(137, 201).T)[np.ix_(order, order)]
-    expected = np.sign(covariance) * np.sqrt(np.abs(covariance) / np.abs(covariance).max())
-    np.testing.assert_allclose(image, expected, atol=1 / 127)
+    rows = RUN.rows(137, 201).T[order]
+    share = np.cov(rows) / np.cov(rows).diagonal().max()
+    expected = np.sign(share) * np.sqrt(np.abs(share)) if kind == "covariance" else np.corrcoef(rows)
+    np.testing.assert_allclose(image, expected, atol=1e-9)
     explorer.close()
+
+
+def test_the_matrix_of_many_datapoints_says_how_many_and_has_the_selected_ones():
+    run = rdmviz.TrainingRun.from_arrays(np.random.default_rng(0).random((80, 900)))
+    figure = rdmviz.figure(run, "matrix", selection=[7, 333])
+    assert "400 of 900" in " ".join(text.get_text() for text in figure.texts)
+    assert len(figure.axes[1].patches) == 4, "two rows and two columns are outlined"
 
 
 def test_the_spectrum_has_the_shares_of_the_trace():
@@ -111,8 +120,10 @@ def test_the_spectrum_has_the_shares_of_the_trace():
     values = rdmviz.spectra(RUN, 800)["explained"].values[0]
     heights = [bar.get_height() for bar in axes.patches]
     np.testing.assert_allclose(heights[:24], values[:24], rtol=1e-5)
-    marked = [k for k, bar in enumerate(axes.patches) if to_hex(bar.get_facecolor()) == CATEGORIES[0]]
-    assert marked == [0, 2]
+    assert [to_hex(axes.patches[k].get_facecolor()) for k in (0, 2)] == list(CATEGORIES[:2])
+    null = rdmviz.null_edge(RUN, 800, detrend="constant")
+    trace = rdmviz.spectra(RUN, 800)["trace"].values[0]
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(float(null["edge"]) / trace, rel=1e-6)
     assert axes.get_yscale() == "linear"
 
 

@@ -1,7 +1,7 @@
 // The table of datapoints: selected, strongest or found. Rows are made when the kernel sends others; values at the step are
 // written into them when time comes to rest, and a few times a second while it moves.
 
-const REST_MS = 180;
+const TABLE_REST_MS = 180;
 const MOVING_MS = 400;
 const FIND_MS = 350;
 const TABLE_TRAITS = ["rows", "columns", "values", "shades", "curves", "pictures", "sorted_by", "total", "page", "title", "caption", "note", "counts", "showing"];
@@ -179,7 +179,7 @@ function renderDatapoints(model, el, scene) {
       send({ kind: "at", index: scene.get("index"), moving: true });
     }
     clearTimeout(resting);
-    resting = setTimeout(() => send({ kind: "at", index: scene.get("index"), moving: false }), REST_MS);
+    resting = setTimeout(() => send({ kind: "at", index: scene.get("index"), moving: false }), TABLE_REST_MS);
   };
 
   const lineOf = (event) => event.target.closest?.("tbody tr");

@@ -13,6 +13,7 @@ const PARTS = {
   map: renderMap,
   matrix: renderMatrix,
   spectrum: renderSpectrum,
+  strip: renderStrip,
   status: renderStatus,
   time: renderTime,
 };
