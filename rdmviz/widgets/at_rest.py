@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.analysis import ModeFrame
 from rdmviz.errors import FlatWindowError, NonFiniteLossError, WindowError
-from rdmviz.widgets.frames import FrameSource
 from rdmviz.widgets.names import short_name
 from rdmviz.widgets.null_edges import NullEdges
 from rdmviz.widgets.state import CHOICES
@@ -21,6 +20,26 @@ if TYPE_CHECKING:
 _STRONGEST: Final = 5  # datapoints of either end of a mode
 _MOST_NAMES: Final = 64
 _NO_PICTURE = (FlatWindowError, NonFiniteLossError, WindowError)
+
+
+class WholeMatrix(NamedTuple):
+    """The matrix of a row: places among the shown, entries ``(m, m)``, and the entry of strongest colour."""
+
+    order: NDArray[np.intp]
+    values: NDArray[np.float64]
+    scale: float
+
+
+def whole_matrix(link: SceneLink, frame: ModeFrame, kind: str) -> WholeMatrix:
+    """Return the covariance or correlation of the matrix's datapoints, the selected ones among them."""
+    frames = link.frames
+    arranged = frames.arrangement.at(frame.index)
+    order = frames.arrangement.including(arranged, frame, link.state.selection)
+    samples = frames.shown[order]
+    if kind == CHOICES["matrix"][1]:
+        return WholeMatrix(order, frame.correlation(samples), 1.0)
+    values = frame.covariance(samples)
+    return WholeMatrix(order, values, float(np.diag(values).max()) or 1.0)
 
 
 class Details:
@@ -84,11 +103,9 @@ class Details:
         return self._link.state.run
 
     def _matrix(self, frame: ModeFrame, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        order, values, scale = matrix_at(
-            self._link.frames, frame, self._link.state.selection, str(content.get("of"))
-        )
-        lower = values[np.tril_indices(len(order))]
-        return {"scale": scale}, [order.astype("<u2").tobytes(), lower.astype("<f4").tobytes()]
+        whole = whole_matrix(self._link, frame, str(content.get("of")))
+        lower = whole.values[np.tril_indices(len(whole.order))]
+        return {"scale": whole.scale}, [whole.order.astype("<u2").tobytes(), lower.astype("<f4").tobytes()]
 
     def _strip(self, frame: ModeFrame, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         mode = int(content["mode"])
@@ -102,19 +119,3 @@ class Details:
             loadings = [float(vector[s]) for s in samples]
         names = [short_name(self._run, sample) for sample in samples]
         return {"samples": samples, "loadings": loadings, "names": names}, []
-
-
-def matrix_at(
-    frames: FrameSource, frame: ModeFrame, selection: list[int], of: str
-) -> tuple[NDArray[np.intp], NDArray[np.float64], float]:
-    """Return the places of the matrix's datapoints in order, all of its entries, and the strongest colour's.
-
-    Selected datapoints are among them, up to half. `of` is ``"covariance"`` or ``"correlation"``, which is
-    NaN for a loss that does not move.
-    """
-    order = frames.arrangement.including(frames.arrangement.at(frame.index), frame, selection)
-    samples = frames.shown[order]
-    if of == CHOICES["matrix"][1]:
-        return order, frame.correlation(samples), 1.0
-    values = frame.covariance(samples)
-    return order, values, float(np.diag(values).max()) or 1.0

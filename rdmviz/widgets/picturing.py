@@ -17,7 +17,7 @@ from rdmviz.errors import ComputeError, OptionError
 from rdmviz.figures import draw
 from rdmviz.figures.contents import CurvesContent, Key, MapContent, MatrixContent, SpectrumContent
 from rdmviz.run import TrainingRun
-from rdmviz.widgets.at_rest import matrix_at
+from rdmviz.widgets.at_rest import whole_matrix
 from rdmviz.widgets.frames import FrameState
 from rdmviz.widgets.keeping import kept_traits
 from rdmviz.widgets.link import SceneLink
@@ -167,22 +167,21 @@ def _trails(
 
 def _matrix(state: ExplorerState) -> MatrixContent:
     with _frame_of(state) as (link, frame):
-        modes = link.frames.path.at(state.index)
-        order, values, scale = matrix_at(link.frames, modes, state.selection, state.matrix)
-        rooted = state.matrix == "covariance"
-        share = values / scale
-        whole = len(order) == state.run.n_samples
+        whole = whole_matrix(link, link.frames.path.at(state.index), state.matrix)
+        rooted, share = state.matrix == "covariance", whole.values / whole.scale
+        some = len(whole.order) < state.run.n_samples
         return MatrixContent(
-            caption=_caption(state) + (() if whole else (f"{len(order)} of {state.run.n_samples:,}",)),
+            caption=_caption(state)
+            + ((f"{len(whole.order)} of {state.run.n_samples:,} datapoints",) if some else ()),
             shade=np.sign(share) * np.sqrt(np.abs(share)) if rooted else share,
-            scale=scale,
+            scale=whole.scale,
             quantity="covariance of losses, loss² (colour: signed root)"
             if rooted
             else "correlation of losses",
             rooted=rooted,
-            codes=_codes(link, frame)[order],
+            codes=_codes(link, frame)[whole.order],
             key=_key(link),
-            ringed=_places(state, link.shown[order]),
+            ringed=_places(state, link.shown[whole.order]),
         )
 
 

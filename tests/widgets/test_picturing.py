@@ -110,7 +110,7 @@ def test_the_matrix_is_in_the_explorers_order(kind):
 def test_the_matrix_of_many_datapoints_says_how_many_and_has_the_selected_ones():
     run = rdmviz.TrainingRun.from_arrays(np.random.default_rng(0).random((80, 900)))
     figure = rdmviz.figure(run, "matrix", selection=[7, 333])
-    assert "400 of 900" in " ".join(text.get_text() for text in figure.texts)
+    assert "400 of 900 datapoints" in " ".join(text.get_text() for text in figure.texts)
     assert len(figure.axes[1].patches) == 4, "two rows and two columns are outlined"
 
 
