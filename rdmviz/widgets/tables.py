@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rdmviz.analysis import ModePath, analyze, groups
 from rdmviz.errors import OptionError
+from rdmviz.widgets.signals import offered
 from rdmviz.widgets.state import MODES, ExplorerState
 
 Columns = dict[str, NDArray[Any]]
@@ -88,11 +89,14 @@ def _cell(value: Any) -> str:
 
 def _curves(state: ExplorerState) -> Columns:
     run = state.run
-    dataset = analyze(run, window=state.window, detrend=state.detrend)
-    cheap = [n for n, curve in dataset.data_vars.items() if curve.variable._in_memory or n in state.signals]
-    curves = {str(name): dataset[name].to_numpy() for name in cheap}
-    metrics = {f"metrics/{name}": curve.to_numpy() for name, curve in run.metrics.data_vars.items()}
-    return {"step": run.steps, **curves, **metrics}
+    columns: Columns = {"step": run.steps}
+    for signal in offered(run).values():
+        if signal.family == "recorded":
+            columns[signal.name] = run.metrics[signal.source].to_numpy()
+        elif not signal.dear or signal.name in state.signals:
+            dataset = analyze(run, window=state.window, detrend=state.detrend, shc=signal.shc)
+            columns[signal.name] = dataset[signal.source].to_numpy()
+    return columns
 
 
 def _spectrum(state: ExplorerState) -> Columns:

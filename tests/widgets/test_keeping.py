@@ -56,7 +56,7 @@ VIEWS = st.fixed_dictionaries(
 
 
 @given(VIEWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_view_comes_back_from_json_and_from_its_code(chosen):
     state = ExplorerState(RUN, **chosen)
     kept = json.loads(json.dumps(state.state_dict()))

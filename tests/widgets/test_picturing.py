@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 import rdmviz
 from rdmviz.errors import FlatWindowError, NonFiniteLossError, OptionError, StepNotFoundError, WindowError
 from rdmviz.figures.palette import CATEGORIES, SEQUENTIAL, ramp
-from rdmviz.widgets import ExplorerState
+from rdmviz.widgets import ExplorerState, paneling
 from rdmviz.widgets.picturing import VIEWS
 
 
@@ -146,6 +146,59 @@ def test_the_curves_are_those_of_analyze_with_the_baselines_beside_them():
     np.testing.assert_allclose(
         losses.lines[0].get_ydata(), RUN.loss.values[:, RUN.probe["kind"] == "a"].mean(1)
     )
+
+
+def titles(figure):
+    return [axes.get_title("left") for axes in figure.axes]
+
+
+def test_a_baseline_stands_once_beside_those_it_is_for_and_all_else_spans_both():
+    run = make_run(metrics={"test_accuracy": np.linspace(0, 1, 300)})
+    names = (
+        "metrics/test_accuracy",
+        "trace",
+        "spectral_heat_capacity",
+        "mean_loss_variance",
+        "mean_loss_slope",
+    )
+    figure = rdmviz.figure(run, "curves", signals=names, curve_scale="linear")
+    assert titles(figure) == [
+        "Trace of the 2RDM, loss²",
+        "Variance of the mean loss, loss²",
+        "Spectral heat capacity, loss⁴",
+        "Test accuracy",
+        "Slope of the mean loss, |dL/dt|, loss/step",
+    ]
+    widths = [round(axes.get_position().width, 3) for axes in figure.axes]
+    assert widths[0] == widths[1] == widths[2] < widths[3] == widths[4]
+    assert {axes.get_yscale() for axes in figure.axes} == {"linear"}
+
+
+def test_a_dear_curve_is_solved_over_the_span_at_as_many_rows_as_can_be(monkeypatch):
+    options = {"signals": ("entropy",), "span": (400, 1000)}
+    expected = rdmviz.analyze(RUN)["entropy"].values[100:251]
+    line = rdmviz.figure(RUN, "curves", **options).axes[0].lines[0]
+    np.testing.assert_allclose(line.get_ydata(), expected)
+    monkeypatch.setattr(paneling, "_SOLVED_ENTRIES", 30**2 * 60)
+    figure = rdmviz.figure(RUN, "curves", **options)
+    assert "one of 3 rows is solved" in figure.texts[0].get_text()
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata()[::3], expected[::3])
+
+
+def test_losses_are_of_the_selection_or_of_the_groups_here():
+    selected = rdmviz.figure(RUN, "curves", signals=("mean_loss",), loss_curves="selection", selection=[3, 9])
+    (axes,) = selected.axes
+    assert titles(selected) == ["Mean loss of the selection"]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), RUN.loss.values[:, [3, 9]].mean(1))
+    np.testing.assert_allclose(axes.lines[2].get_ydata(), RUN.loss.values[:, 3])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["2 selected", "all others"]
+
+    grouped = rdmviz.figure(RUN, "curves", step=800, signals=("mean_loss",), loss_curves="groups")
+    found = rdmviz.groups(RUN, 4 * 191)  # the keyframe before row 200: groups hold for 16 rows
+    assert titles(grouped) == ["Mean loss by group at step 764"]
+    for line, label in zip(grouped.axes[0].lines, found["label"].values, strict=False):
+        mine = found["group"].values == label
+        np.testing.assert_allclose(line.get_ydata(), RUN.loss.values[:, mine].mean(1))
 
 
 @pytest.mark.parametrize("view", VIEWS)
