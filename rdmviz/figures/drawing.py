@@ -42,6 +42,9 @@ _COLUMN_HEADS: Final = 0.18
 _MARGIN: Final = 0.22  # inches beside a matrix: the ends of its scale stand out
 _FADED: Final = 0.3  # as static/map.js has them
 _MOST_RINGS: Final = 200
+_MOST_SHAPES: Final = (
+    5000  # points of an SVG or PDF; more are an image in it, axes and text stay what they are
+)
 _SMALLEST_SHARE: Final = 1e-4  # as static/spectrum.js has it
 _USUAL_WIDTH: Final = {CurvesContent: 7.0, MapContent: 4.4, MatrixContent: 4.0, SpectrumContent: 4.4}
 
@@ -126,6 +129,7 @@ def _map(content: MapContent, figure: Picture, box: tuple[float, float, float, f
             edgecolors="white",
             linewidths=0.35,
             zorder=2,
+            rasterized=count > _MOST_SHAPES,
         )
     for place_, trail in zip(content.ringed, content.trails, strict=False):
         axes.plot(*trail.T, color=colors[place_], linewidth=0.8, alpha=0.7, zorder=3)

@@ -158,6 +158,17 @@ def test_trails_go_where_the_datapoints_were_and_areas_follow_the_sizes():
     np.testing.assert_allclose(areas / areas[0], np.delete(sizes, [3, 5]) / sizes[0])
 
 
+def test_a_map_of_many_points_is_a_small_file():
+    count = 20_000
+    many = a_map(
+        positions=RNG.normal(size=(count, 2)), codes=np.zeros(count, np.uint8), ringed=np.empty(0, int)
+    )
+    svg = draw(many).to_bytes("svg")
+    assert len(svg) < 2_000_000
+    assert b"<image" in svg
+    assert b">mode 1<" in svg
+
+
 def test_matrix_shades_are_symmetric_about_zero_and_the_scale_says_what_they_are():
     content = a_matrix()
     picture = draw(content)

@@ -207,6 +207,14 @@ def test_traits_that_are_not_named_stay_as_they_are():
     assert (state.step, state.modes, state.trails) == (400, (1, 3), 5)
 
 
+def test_a_step_outside_the_span_on_screen_widens_it():
+    state = ExplorerState(RUN, span=(400, 800), step=600)
+    state.load_state_dict({**state.state_dict(), "traits": {"step": 8}})
+    assert (state.step, state.span) == (8, (8, 800))
+    with pytest.raises(StepNotFoundError, match="2000"):
+        state.load_state_dict({**state.state_dict(), "traits": {"step": 2000}})
+
+
 def test_views_hear_of_a_loaded_state_once_it_is_whole():
     state = ExplorerState(RUN, step=400, window=100, detrend="quadratic")
     kept = ExplorerState(RUN, step=16, window=5, detrend="constant", selection=[1]).state_dict()
