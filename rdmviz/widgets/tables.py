@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rdmviz.analysis import ModePath, analyze, groups
+from rdmviz.analysis.datapoints import datapoints_of
 from rdmviz.errors import OptionError
 from rdmviz.widgets.signals import offered
 from rdmviz.widgets.state import MODES, ExplorerState
@@ -43,9 +44,9 @@ def table_csv(state: ExplorerState, table: str) -> str:
     table
         ``"curves"``: the warning curves and recorded metrics at every recorded step, without those curves
         that take an eigenproblem per window and are not on screen. ``"spectrum"``: eigenvalue, share of the
-        trace and drift of each mode at the step. ``"modes"``: loss, group, entries of the leading modes and
-        metadata of every datapoint. ``"groups"``: one row per group. ``"selection"``: as ``"modes"``, of the
-        selected datapoints in their order.
+        trace and drift of each mode at the step. ``"modes"``: loss, drift, group, metadata and entries of
+        the leading modes of every datapoint. ``"groups"``: one row per group. ``"selection"``: as
+        ``"modes"``, of the selected datapoints in their order.
 
     Returns
     -------
@@ -119,18 +120,13 @@ def _selection(state: ExplorerState) -> Columns:
 
 
 def _datapoints(state: ExplorerState, samples: ArrayLike) -> Columns:
-    run, chosen, index = state.run, np.asarray(samples, dtype=np.intp), state.index
-    path = _path(state)
-    frame = path.at(index)
-    vectors = {f"mode {k}": vector[chosen] for k, vector in enumerate(frame.vectors, start=1)}
-    computed = {
-        "loss": run.rows(index, index + 1)[0, chosen],
-        "group": path.groups_at(index)[chosen],
-        **vectors,
-    }
-    columns = {"datapoint": chosen, **computed}
-    for name, values in run.probe.data_vars.items():
-        columns[f"{name} (metadata)" if name in columns else str(name)] = values.to_numpy()[chosen]
+    found = datapoints_of(_path(state), state.index, np.asarray(samples, dtype=np.int64), MODES)
+    columns = {"datapoint": found["sample"].to_numpy()}
+    for name, values in found.data_vars.items():
+        if values.dims == ("sample",):
+            columns[str(name)] = values.to_numpy()
+        elif name == "loading":
+            columns |= {f"mode {int(k)}": values.sel(mode=k).to_numpy() for k in found["mode"].values}
     return columns
 
 
