@@ -17,7 +17,7 @@ from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import CATEGORIES
 from rdmviz.widgets.cursor import CursorView, CurvesHead
 from rdmviz.widgets.loss_curves import Curve, LossCurves, MeanLosses
-from rdmviz.widgets.panel import Panel, ticks
+from rdmviz.widgets.panel import Panel, time_ticks
 from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.trouble import told
@@ -27,7 +27,8 @@ Floats = NDArray[np.float64]
 _MOST_READ: Final = 20_000  # values per readout that the browser holds
 _SOLVED_ENTRIES: Final = 28_000_000  # of the matrices solved for one dear curve: about a second on one core
 _HEIGHTS: Final = {1: 176, 2: 150, 3: 136, 4: 112, 5: 104, 6: 104}  # pixels of a panel, by their number
-_HEAD, _LEGEND = 20, 14  # pixels above a plot, and more where several curves are named
+_HEAD, _LEGEND = 20, 14  # pixels above a plot, and more per line of names where there are several curves
+_NAMES: Final = 3  # in a line
 
 
 class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types
@@ -47,7 +48,6 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         self._panels: list[Panel] = []
         self._datasets: dict[str, tuple[TrainingRun, xr.Dataset]] = {}
         self._losses = MeanLosses(state)
-        self._grouped_at: int | None = None
         self.head = CurvesHead(state, most=MOST_SIGNALS)
         self.cursor = CursorView(state, time=self._time)
         self.caption = ipywidgets.HTML().add_class("rdmviz-caption")
@@ -106,15 +106,16 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
 
     def _regroup(self, change: Any) -> None:
         """Time came to rest: loss curves by group are those of the groups here."""
-        if self._losses.kind != "groups" or self.state.link is None:
-            return
-        frames = self.state.link.frames
-        row = max(change["new"], 0)
-        first = frames.path.first
-        row = first + (row - first) // frames.steady_rows * frames.steady_rows if row >= first else row
-        if row != self._grouped_at:
-            self._grouped_at = row
+        if self._losses.kind == "groups" and self._keyframe(change["old"]) != self._keyframe(change["new"]):
             self.refresh()
+
+    def _keyframe(self, row: int) -> int | None:
+        """Row at which the groups of a row are decided, those of map and matrix; None before time rested."""
+        if row < 0 or self.state.link is None:
+            return None
+        frames = self.state.link.frames
+        first = frames.path.first
+        return row if row < first else first + (row - first) // frames.steady_rows * frames.steady_rows
 
     def refresh(self) -> None:
         """Draw the curves of the span anew, from what is known of the run where it is known."""
@@ -134,7 +135,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         shown = []
         for signal in signals:
             losses = self._curves_of(signal, low, high, words)
-            named = len(losses.curves) > 1
+            named = _LEGEND * -(-len(losses.curves) // _NAMES) if len(losses.curves) > 1 else 0
             ys = np.stack([curve.values for curve in losses.curves])
             log = self._is_log(signal, ys)
             shown.append((ys, [c.color for c in losses.curves], losses.singles, log, named))
@@ -145,10 +146,10 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         first, last = float(x[0]), float(x[-1])
         with self._time.hold_sync():
             self._time.min, self._time.max = first, last if last > first else first + 1
-        time_ticks = ticks(first, last)
+        along = time_ticks(first, last)
         for panel, (ys, colors, singles, log, named) in zip(self._panels, shown, strict=False):
-            panel.place(_HEIGHTS[len(signals)] + (_LEGEND if named else 0), _HEAD + (_LEGEND if named else 0))
-            panel.set_time_ticks(time_ticks)
+            panel.place(_HEIGHTS[len(signals)] + named, _HEAD + named)
+            panel.set_time_ticks(along)
             panel.show(x, ys, colors, singles, log=log)
         figures = tuple(panel.figure for panel in self._panels[: len(signals)])
         if self._plots.children != figures:
@@ -165,11 +166,11 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         """Return the curves of one panel over the rows ``low .. high``."""
         part = slice(low, high + 1)
         if signal.name == LOSSES:
-            losses = self._losses(np.asarray(self.dataset["mean_loss"].values, float), self._grouped_at)
+            mean = np.asarray(self.dataset["mean_loss"].values, float)
+            losses = self._losses(mean, self._keyframe(self.cursor.rested))
             if losses.words:
                 words.append(losses.words)
-            mean = Curve("", CATEGORIES[0], np.asarray(self.dataset["mean_loss"].values, float))
-            curves = tuple(Curve(c.label, c.color, c.values[part]) for c in losses.curves or (mean,))
+            curves = tuple(Curve(c.label, c.color, c.values[part]) for c in losses.curves)
             singles = losses.singles[:, part] if losses.singles.size else np.empty((0, high + 1 - low))
             return LossCurves(losses.of, curves, singles)
         values = self._solved(signal, low, high, words) if signal.dear else self._known(signal)[part]

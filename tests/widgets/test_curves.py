@@ -12,6 +12,7 @@ from rdmviz.errors import OptionError
 from rdmviz.widgets import ExplorerState, WarningCurves, loss_curves
 from rdmviz.widgets import curves as curves_module
 from rdmviz.widgets.loss_curves import SELECTED
+from rdmviz.widgets.panel import tick_format, ticks, time_ticks
 from rdmviz.widgets.signals import MOST_SIGNALS, offered, presets
 
 ROWS, N = 300, 12
@@ -283,3 +284,32 @@ def run_through(state):
         state.span = (0, 2990)
         state.window = 32
         state.window = 64
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 5, 10], "~g"),
+        ([0.9998, 0.9999, 1.0], "~g"),
+        ([1e-8, 1e-6, 1e-4], ".0~e"),
+        ([0.0, 5e-5, 1e-4], ".0~e"),
+        ([1.2e6, 1.25e6, 1.3e6], ".2~e"),
+        ([0.0], "~g"),
+        ([], "~g"),
+    ],
+)
+def test_ticks_are_written_so_that_they_differ(values, expected):
+    assert tick_format(np.array(values, float)) == expected
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-9, 1e-2), (2.1e-4, 3.4e-4), (3.0, 70.0), (1e6, 1.0001e6)])
+def test_a_log_axis_has_round_ticks_inside_whatever_it_spans(low, high):
+    values = ticks(low, high, log=True)
+    assert 2 <= len(values) <= 6
+    assert ((values >= low * 0.999) & (values <= high * 1.001)).all()
+    np.testing.assert_allclose([float(f"{v:.4g}") for v in values], values, rtol=1e-3)
+
+
+def test_long_steps_are_not_written_beyond_the_ends_of_the_time_axis():
+    assert time_ticks(0, 10_000).tolist() == [0, 5000, 10_000]
+    np.testing.assert_allclose(time_ticks(5e6, 8e6), [6e6, 7e6])
