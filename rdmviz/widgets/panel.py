@@ -110,7 +110,7 @@ class Panel:
 
 
 def _with_room(low: float, high: float, *, log: bool) -> tuple[float, float]:
-    """Ends of an axis that holds a curve, with room for the marks of time above it."""
+    """Return the ends of an axis that holds a curve, with room for the marks of time above it."""
     if log:
         share = max(float(np.log(high / low)), 0.5)
         return float(low / np.exp(0.05 * share)), float(high * np.exp(_ROOM_ABOVE * share))
