@@ -16,7 +16,7 @@ from rdmviz.run import TrainingRun
 from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import CATEGORIES
 from rdmviz.widgets.cursor import CursorView, CurvesHead
-from rdmviz.widgets.loss_curves import Curve, LossCurves, MeanLosses
+from rdmviz.widgets.loss_curves import PLAIN, Curve, LossCurves, MeanLosses
 from rdmviz.widgets.panel import Panel, time_ticks
 from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
 from rdmviz.widgets.state import ExplorerState
@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 _MOST_READ: Final = 20_000  # values per readout that the browser holds
 _SOLVED_ENTRIES: Final = 28_000_000  # of the matrices solved for one dear curve: about a second on one core
 _HEIGHTS: Final = {1: 176, 2: 150, 3: 136, 4: 112, 5: 104, 6: 104}  # pixels of a panel, by their number
+_COLORS: Final = {"spectral": CATEGORIES[0], "plain": PLAIN, "recorded": CATEGORIES[2]}
 _HEAD, _LEGEND = 20, 14  # pixels above a plot, and more per line of names where there are several curves
 _NAMES: Final = 3  # in a line
 
@@ -124,7 +125,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         self.cursor.computing = ""
 
     def _draw(self) -> None:
-        state, signals = self.state, self.signals
+        state, signals, known = self.state, self.signals, offered(self.state.run)
         low, high = (state.run.index_of(step) for step in state.span)
         x = state.run.steps[low : high + 1].astype(float)
         dear = [s for s in signals if s.dear]
@@ -138,19 +139,20 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             named = _LEGEND * -(-len(losses.curves) // _NAMES) if len(losses.curves) > 1 else 0
             ys = np.stack([curve.values for curve in losses.curves])
             log = self._is_log(signal, ys)
-            shown.append((ys, [c.color for c in losses.curves], losses.singles, log, named))
+            every = losses.curves[0].every
+            shown.append((every, ys, [c.color for c in losses.curves], losses.singles, log, named))
             values += list(ys)
-            heads.append(_head(signal, losses, log, {s.name: s for s in offered(state.run).values()}))
+            heads.append(_head(signal, known.get(signal.baseline or ""), losses, log))
         if len(self._panels) < len(signals):
             self._panels += [Panel(self._time) for _ in range(len(signals) - len(self._panels))]
         first, last = float(x[0]), float(x[-1])
         with self._time.hold_sync():
             self._time.min, self._time.max = first, last if last > first else first + 1
         along = time_ticks(first, last)
-        for panel, (ys, colors, singles, log, named) in zip(self._panels, shown, strict=False):
+        for panel, (every, ys, colors, singles, log, named) in zip(self._panels, shown, strict=False):
             panel.place(_HEIGHTS[len(signals)] + named, _HEAD + named)
             panel.set_time_ticks(along)
-            panel.show(x, ys, colors, singles, log=log)
+            panel.show(x[::every], ys[:, ::every], colors, singles[:, ::every], log=log)
         figures = tuple(panel.figure for panel in self._panels[: len(signals)])
         if self._plots.children != figures:
             self._plots.children = figures
@@ -173,25 +175,28 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             curves = tuple(Curve(c.label, c.color, c.values[part]) for c in losses.curves)
             singles = losses.singles[:, part] if losses.singles.size else np.empty((0, high + 1 - low))
             return LossCurves(losses.of, curves, singles)
-        values = self._solved(signal, low, high, words) if signal.dear else self._known(signal)[part]
-        return LossCurves("", (Curve("", CATEGORIES[0], values),), np.empty((0, high + 1 - low)))
+        color, nothing = _COLORS[signal.family], np.empty((0, high + 1 - low))
+        if not signal.dear:
+            return LossCurves("", (Curve("", color, self._known(signal)[part]),), nothing)
+        values, every = self._solved(signal, low, high)
+        if every > 1:
+            words.append(f"{signal.title}: one of {every} rows is solved; zoom in for all of them.")
+        return LossCurves("", (Curve("", color, values, every),), nothing)
 
     def _known(self, signal: Signal) -> Floats:
         source = self.state.run.metrics if signal.family == "recorded" else self._dataset(signal.shc)
         return np.asarray(source[signal.source].values, float)
 
-    def _solved(self, signal: Signal, low: int, high: int, words: list[str]) -> Floats:
-        """Return a curve that takes an eigenproblem per window, solved at as many rows as are affordable."""
+    def _solved(self, signal: Signal, low: int, high: int) -> tuple[Floats, int]:
+        """Return a curve that takes an eigenproblem per window, solved for one of so many rows."""
         state = self.state
         count = high + 1 - low
         affordable = max(2, _SOLVED_ENTRIES // min(state.window, state.run.n_samples) ** 2)
         stride = -(-count // affordable)
         rows = np.arange(low, high + 1, stride)
         values = np.asarray(self._dataset(signal.shc)[signal.source][rows].values, float)
-        if stride > 1:
-            words.append(f"{signal.title}: one of {stride} rows is solved; zoom in for all of them.")
         nearest = np.minimum(np.rint(np.arange(count) / stride).astype(int), len(rows) - 1)
-        return np.asarray(values[nearest])
+        return np.asarray(values[nearest]), stride
 
     def _is_log(self, signal: Signal, ys: Floats) -> bool:
         scale = self.state.curve_scale
@@ -212,9 +217,8 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         close(self, self._time)
 
 
-def _head(signal: Signal, losses: LossCurves, log: bool, known: dict[str, Signal]) -> dict[str, object]:
+def _head(signal: Signal, beside: Signal | None, losses: LossCurves, log: bool) -> dict[str, object]:
     """Return what the head of a panel says."""
-    beside = known.get(signal.baseline or "")
     return {
         "name": signal.name,
         "title": f"{signal.title} {losses.of}".strip(),

@@ -22,15 +22,20 @@ _COST: Final = 50_000_000  # loss values that are read for one set of curves; be
 _MOST_CLASSES: Final = 6
 _MOST_SINGLES: Final = 8
 SELECTED: Final = CATEGORIES[1]
+PLAIN: Final = OTHER  # plain statistics are drawn in a neutral colour, spectral ones in one that stands out
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve of a panel: its values at every recorded row, ``(T,)``, and how it is told from others."""
+    """One curve of a panel: its values at every row, ``(T,)``, and how it is told from others.
+
+    Where it was computed for one of `every` rows, the values between are those of the nearest such row.
+    """
 
     label: str
     color: str
     values: Floats
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class MeanLosses:
             Row whose groups are meant; None before there is one.
         """
         run, kind = self.state.run, self.kind
-        overall = LossCurves("", (Curve("", CATEGORIES[0], mean),))
+        overall = LossCurves("", (Curve("", PLAIN, mean),))
         if kind == "mean":
             return overall
         if run.n_steps * run.n_samples > _COST:
