@@ -90,7 +90,7 @@ async function renderCursor(model, el, scene) {
       button.setAttribute("aria-pressed", String(beside));
       button.disabled = !beside && names.length >= MOST_PANELS;
       if (button.disabled) button.title = `${MOST_PANELS} curves are on screen: take one away first`;
-      button.style.left = `${panel.left + panel.width - 50}px`;
+      button.style.left = `min(${panel.left + panel.width - 50}px, 100% - 50px)`; // a figure below the screen keeps an old size
       button.style.top = `${panel.top - 17 - legend}px`;
       button.addEventListener("click", () => {
         const next = beside ? names.filter((name) => name !== baseline) : names.toSpliced(row + 1, 0, baseline);
