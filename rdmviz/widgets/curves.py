@@ -115,8 +115,8 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         if row < 0 or self.state.link is None:
             return None
         frames = self.state.link.frames
-        first = frames.path.first
-        return row if row < first else first + (row - first) // frames.steady_rows * frames.steady_rows
+        first, steady = frames.path.first, frames.arrangement.steady_rows
+        return row if row < first else first + (row - first) // steady * steady
 
     def refresh(self) -> None:
         """Draw the curves of the span anew, from what is known of the run where it is known."""

@@ -15,6 +15,8 @@ import traitlets as t
 SHARED: Final = (
     "span",
     "modes",
+    "plane_step",
+    "plane",
     "sizing",
     "trails",
     "matrix",
@@ -54,6 +56,10 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     speed = t.Float(60.0, help="rows per second while playing").tag(sync=True)
     span = t.List(t.Float()).tag(sync=True)
     modes = t.List(t.Int(), [1, 2]).tag(sync=True)
+    plane = t.Unicode("moving").tag(sync=True)
+    plane_step: Any = t.Int(None, allow_none=True).tag(sync=True)
+    most_modes = t.Int(2, help="modes that can be put on the map").tag(sync=True)
+    probe_size = t.Int(help="datapoints in the probe, on the map or not").tag(sync=True)
     sizing = t.Unicode("equal").tag(sync=True)
     trails = t.Int().tag(sync=True)
     matrix = t.Unicode("covariance").tag(sync=True)
@@ -72,8 +78,8 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
         help="rows of [name, text] for the datapoints pointed at or selected"
     ).tag(sync=True)
     more_cards = t.Int().tag(sync=True)
-    color_source = t.Enum(("fixed", "group", "loss"), "group").tag(sync=True)
-    color_kind = t.Enum(("categorical", "sequential"), "categorical").tag(sync=True)
+    color_source = t.Enum(("fixed", "group", "loss", "loading", "drift"), "group").tag(sync=True)
+    color_kind = t.Enum(("categorical", "sequential", "diverging"), "categorical").tag(sync=True)
     color_codes = t.Bytes().tag(sync=True)
     color_title = t.Unicode().tag(sync=True)
     color_labels = t.List(t.Unicode()).tag(sync=True)

@@ -12,14 +12,15 @@ from rdmviz.compute.rdm.detrending import DETRENDS, check_window
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values
+from rdmviz.widgets.keeping import Kept
 from rdmviz.widgets.signals import MOST_SIGNALS, offered
 
 if TYPE_CHECKING:
     from rdmviz.widgets.link import SceneLink
 
-COMPUTED_COLORINGS: Final = ("group", "loss")
+COMPUTED_COLORINGS: Final = ("group", "loss", "loading", "drift")
 METADATA: Final = " (metadata)"  # told behind a column that is called like a computed coloring
-MODES: Final = 4  # modes held at every step: two are on the map, all shape the groups
+MODES: Final = 8  # modes held at every step: any two may be on the map
 # What may be chosen, by the name of its trait.
 CHOICES: Final = {
     "detrend": DETRENDS,
@@ -35,7 +36,7 @@ CHOICES: Final = {
 KINDS_OF_MARK: Final = ("transition", "alarm")
 
 
-class ExplorerState(t.HasTraits):
+class ExplorerState(Kept):
     """What an explorer shows: a run, a step, a window, and what the person chose.
 
     Works without a browser: set the traits, read the traits.
@@ -49,7 +50,8 @@ class ExplorerState(t.HasTraits):
     window
         Window length in rows, for curves and modes alike; default 64, or what a short run allows.
     coloring
-        ``"group"``, ``"loss"`` or the name of a probe column; default the first column with a few classes.
+        ``"group"``, ``"loss"``, ``"loading"``, ``"drift"`` or the name of a probe column; default the first
+        column with a few classes.
     **chosen
         Any other trait by its name.
 
@@ -76,10 +78,12 @@ class ExplorerState(t.HasTraits):
         "moving", help="'moving': each step's own modes; 'fixed': the modes of plane_step throughout"
     )
     plane_step: Any = t.Int(
-        None, allow_none=True, help="step whose modes span a fixed plane; None: the step on screen"
+        None,
+        allow_none=True,
+        help="step whose modes span a fixed plane; None: the one on screen when it is fixed",
     )
     map_scale = t.Unicode("linear", help="'linear', or 'log' for loadings that span decades")
-    coloring = t.Unicode("group", help="'group', 'loss' or a probe column")
+    coloring = t.Unicode("group", help="'group', 'loss', 'loading', 'drift' or a probe column")
     sizing = t.Unicode("equal", help="size of a datapoint: 'equal', or by its 'loading' in the map's modes")
     trails = t.Int(0, help="rows of past positions drawn behind each selected datapoint; 0: none")
     matrix = t.Unicode("covariance", help="'covariance' or 'correlation' of the datapoints' losses")
@@ -95,7 +99,6 @@ class ExplorerState(t.HasTraits):
     marks: Any = t.List(
         t.Dict(), help="events on the time axes: step, kind ('transition' or 'alarm') and text of each"
     )
-    bookmarks: Any = t.List(t.Dict(), help="steps kept by the person: step and note of each")
     selection = t.List(t.Int(), help="selected datapoints, in the order of selection")
     hovered = t.List(t.Int(), help="datapoint, or pair, under the pointer")
     following = t.Bool(default_value=False, help="whether rows are taken in while the run is being recorded")
@@ -127,6 +130,7 @@ class ExplorerState(t.HasTraits):
         self._step_moves_in()
         self.observe(self._step_moves_in, "span")
         self.observe(self._span_widens, "step")
+        self.open_bookmarks()
 
     @property
     def index(self) -> int:
@@ -247,6 +251,11 @@ class ExplorerState(t.HasTraits):
             )
         return bool(proposal["value"])
 
+    @t.observe("plane")
+    def _keep_this_plane(self, change: Any) -> None:
+        if change["new"] == "fixed" and self.plane_step is None:
+            self.plane_step = self.step
+
     @t.validate("coloring")
     def _offered(self, proposal: Any) -> str:
         if proposal["value"] not in self.colorings:
@@ -266,14 +275,6 @@ class ExplorerState(t.HasTraits):
             {"step": int(m["step"]), "kind": m["kind"], "text": str(m.get("text", ""))}
             for m in proposal["value"]
         ]
-
-    @t.validate("bookmarks")
-    def _bookmarks(self, proposal: Any) -> list[dict[str, Any]]:
-        for bookmark in proposal["value"]:
-            if "step" not in bookmark:
-                raise OptionError(f"bookmark {bookmark!r}: a step and a note are expected")
-            self.run.index_of(bookmark["step"])
-        return [{"step": int(b["step"]), "note": str(b.get("note", ""))} for b in proposal["value"]]
 
     @t.validate("selection", "hovered")
     def _datapoints(self, proposal: Any) -> list[int]:

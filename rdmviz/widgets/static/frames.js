@@ -146,18 +146,28 @@ function* outward(place, direction, reach, row) {
 function unpackFrame(bytes, base, layout) {
   const field = (Kind, name, length) => new Kind(bytes, base + layout.offsets[name], length);
   const header = field(Float32Array, "header", 8);
+  const axes = field(Float32Array, "axes", 5);
   return {
     state: header[0],
     trace: header[1],
     ratio: header[2],
     ends: [header[3], header[4], header[5], header[6]],
     matrixScale: header[7],
+    variances: [axes[0], axes[1]],
+    largest: [axes[2], axes[3]],
+    logarithmic: axes[4] === 1,
     eigenvalues: field(Float32Array, "eigenvalues", layout.eigenvalues),
-    order: field(Uint32Array, "order", layout.matrix),
+    order: field(Uint16Array, "order", layout.matrix),
+    starts: field(Uint16Array, "starts", layout.blocks),
     positions: field(Uint16Array, "positions", 2 * layout.shown),
     group: field(Uint8Array, "group", layout.shown),
     loss: field(Uint8Array, "loss", layout.shown),
-    matrix: field(Uint8Array, "matrix", (layout.matrix * (layout.matrix + 1)) / 2),
+    drift: field(Uint8Array, "drift", layout.shown),
+    get loading() {
+      return (this.loadingCodes ??= loadingCodes(this));
+    },
+    covariance: field(Uint8Array, "covariance", (layout.blocks * (layout.blocks + 1)) / 2),
+    correlation: field(Uint8Array, "correlation", (layout.blocks * (layout.blocks + 1)) / 2),
   };
 }
 

@@ -1,13 +1,19 @@
 // The one entry point: a view draws the part of the scene that its model names.
 
 const PARTS = {
+  comparison_bar: renderComparisonBar,
+  comparison_card: renderComparisonCard,
+  comparison_cursor: renderComparisonCursor,
+  comparison_heading: renderComparisonHeading,
   cursor: renderCursor,
   curves_head: renderCurvesHead,
   datapoints: renderDatapoints,
+  keep: renderKeep,
   legend: renderLegend,
   map: renderMap,
   matrix: renderMatrix,
   spectrum: renderSpectrum,
+  strip: renderStrip,
   status: renderStatus,
   time: renderTime,
 };
