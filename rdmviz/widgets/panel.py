@@ -18,6 +18,7 @@ _MOST_POINTS: Final = 3000
 _WIDTHS: Final = (0.8, 1.6)  # of single datapoints, and of the curves before them
 _SINGLE_OPACITY: Final = 0.55
 _MOST_DIGITS: Final = 3  # behind the point of a power of ten: what fits beside a plot
+_PLAIN_LABELS: Final = {"0": "0", "1": "1", "10": "10", "100": "100"}  # not 1e+0
 _ROOM_ABOVE: Final = 0.14  # of the range of a curve
 _END: Final = 0.06  # of the time axis
 
@@ -85,7 +86,7 @@ class Panel:
     def _side(self, log: bool) -> tuple[bqplot.Scale, bqplot.Axis, list[bqplot.Lines]]:
         if log not in self._sides:
             scale = (bqplot.LogScale if log else bqplot.LinearScale)(min=0.1, max=1.0)
-            axis = bqplot.Axis(scale=scale, side="left", grid_lines="solid", tick_labels={"0": "0"})
+            axis = bqplot.Axis(scale=scale, side="left", grid_lines="solid", tick_labels=_PLAIN_LABELS)
             scales = {"x": self._time, "y": scale}
             nothing = np.empty(0)
             lines = [bqplot.Lines(x=nothing, y=nothing, stroke_width=w, scales=scales) for w in _WIDTHS]

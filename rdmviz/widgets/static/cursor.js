@@ -156,7 +156,7 @@ async function renderCursor(model, el, scene) {
       surface.setAttribute("aria-valuemax", String(high));
       surface.setAttribute("aria-valuenow", String(index));
       surface.setAttribute("aria-valuetext", `step ${formatStep(shared.steps[index])}; ${overlay.dataset.values ?? ""}`);
-      if (model.get("rested") === index) return;
+      if (model.get("rested") === index || scene.comm_live === false) return;
       model.set("rested", index);
       model.save_changes();
     }, CURSOR_REST_MS);
