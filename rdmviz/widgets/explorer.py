@@ -133,9 +133,8 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.status = StatusLine(state)
         self.controls = Controls(state, self._try_window)
         pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
-        stage = ipywidgets.VBox([self.legend, pictures, self.strip, self.datapoints]).add_class(
-            "rdmviz-stage"
-        )
+        shown = [self.legend, pictures, self.strip, self.datapoints]
+        stage = ipywidgets.VBox(shown).add_class("rdmviz-stage")
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         before = self.children
         self.children = [self._head(), self.controls, self.status, self.time, body]

@@ -7,7 +7,8 @@ import pytest
 
 import rdmviz
 from rdmviz.analysis import ModePath
-from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown
+from rdmviz.widgets.arrangement import by_preference
+from rdmviz.widgets.frames import FrameSource, FrameState, choose_shown
 
 
 def make_run(rows=120, n=30, seed=0):
@@ -18,7 +19,7 @@ def make_run(rows=120, n=30, seed=0):
 
 def make_source(run, window=20):
     shown = choose_shown(run.n_samples)
-    return FrameSource(ModePath(run, window=window), shown, choose_members(shown, None))
+    return FrameSource(ModePath(run, window=window), shown, by_preference(shown, None))
 
 
 def unpack(source, index):
@@ -48,18 +49,19 @@ def test_a_frame_holds_the_modes_the_matrix_and_the_spectrum():
 
     order = frame["order"]
     assert sorted(order) == list(range(30))
-    drawn = np.zeros((30, 30))
-    drawn[np.tril_indices(30)] = (frame["matrix"] - 127.5) / 127.5
-    reordered = covariance[np.ix_(order, order)]
-    assert scale == pytest.approx(np.abs(covariance).max(), rel=1e-6)
-    expected = np.tril(np.sign(reordered) * np.sqrt(np.abs(reordered) / scale))
-    np.testing.assert_allclose(drawn, expected, atol=1 / 127)
+    assert scale == pytest.approx(np.diag(covariance).max(), rel=1e-6)
+    share = covariance[np.ix_(order, order)] / scale
+    lower = np.tril_indices(30)
+    drawn = (frame["covariance"] - 128.0) / 127
+    np.testing.assert_allclose(drawn, (np.sign(share) * np.sqrt(np.abs(share)))[lower], atol=0.6 / 127)
+    drawn = (frame["correlation"] - 128.0) / 127
+    np.testing.assert_allclose(drawn, np.corrcoef(rows.T[order])[lower], atol=0.6 / 127)
 
 
 def test_a_logarithmic_map_keeps_signs_and_spreads_decades():
     run = make_run()
     shown = choose_shown(30)
-    source = FrameSource(ModePath(run, window=20), shown, choose_members(shown, None), map_scale="log")
+    source = FrameSource(ModePath(run, window=20), shown, by_preference(shown, None), map_scale="log")
     frame = unpack(source, 70)
     low, high = np.array(frame["header"][3:7]).reshape(2, 2).T
     where = (low + frame["positions"].reshape(-1, 2) / 65535 * (high - low))[:, 0]
@@ -97,17 +99,33 @@ def test_a_run_of_two_datapoints_has_frames():
     assert unpack(source, 100)["header"][0] == FrameState.SHOWN
 
 
-def test_the_map_is_thinned_and_the_matrix_shows_every_class():
+def test_a_large_matrix_is_carried_as_means_over_blocks_of_pairs():
+    run = make_run(n=500)
+    source = make_source(run)
+    frame = unpack(source, 70)
+    assert source.layout.dtype.itemsize < 9_000
+    starts, order = frame["starts"].astype(int), frame["order"].astype(int)
+    assert len(order) == 400
+    assert len(starts) == 64
+    assert (np.diff(frame["group"][order].astype(int)) >= 0).all(), "groups are together"
+    borders = np.flatnonzero(np.diff(frame["group"][order])) + 1
+    assert np.isin(borders, starts).all(), "no block reaches over a border"
+    for name, values in (("covariance", np.cov), ("correlation", np.corrcoef)):
+        whole = values(run.rows(51, 71)[:, order].T)
+        means = np.add.reduceat(np.add.reduceat(whole, starts, axis=0), starts, axis=1)
+        sizes = np.diff(starts, append=400)
+        means /= np.outer(sizes, sizes)
+        if name == "covariance":
+            means = np.sign(means) * np.sqrt(np.abs(means) / np.diag(whole).max())
+        drawn = (frame[name] - 128.0) / 127
+        np.testing.assert_allclose(drawn, means[np.tril_indices(64)], atol=0.6 / 127)
+
+
+def test_the_map_is_thinned():
     shown = choose_shown(200_000)
     assert len(shown) == 20_000
     assert shown[0] == 0
     assert shown[-1] == 199_999
-    classes = np.zeros(200_000, int)
-    classes[::1000] = 1
-    members = choose_members(shown, classes)
-    assert len(members) == len(set(members)) == 96
-    assert np.bincount(classes[shown[members]]).min() >= 20
-    assert len(choose_members(np.arange(50), None)) == 50
 
 
 def test_a_slow_answer_is_cut_short_but_never_empty():
