@@ -244,6 +244,7 @@ function renderMatrix(model, el, scene) {
     picture.cell = cell;
     const pair = picture.pair();
     hoverScene(scene, pair ? [...new Set(pair.map((place) => shared.shown[place]))] : []);
+    read();
     schedule();
   };
   const keep = (added) => {

@@ -139,6 +139,7 @@ function renderSpectrum(model, el, scene) {
     if (mode === picture.pointed) return;
     picture.pointed = mode;
     canvas.style.cursor = mode !== null && mode < scene.get("most_modes") ? "pointer" : "default";
+    read();
     schedule();
   };
   // Put the mode on an axis of the map; the two change places if it is on the other one.
