@@ -10,12 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rdmviz.analysis import analyze, eigenmodes, follow, groups, mode_tracks, null_edge, spectra
+    from rdmviz.analysis import (
+        analyze,
+        eigenmodes,
+        follow,
+        groups,
+        mode_tracks,
+        null_edge,
+        plane_loadings,
+        spectra,
+    )
     from rdmviz.examples import list_examples, load_example
     from rdmviz.record import Recorder, gaussian_draws
     from rdmviz.run import TrainingRun
     from rdmviz.sources import open_run
     from rdmviz.widgets import explore
+    from rdmviz.widgets.picturing import figure
 
 __version__ = "0.1.0"
 
@@ -26,6 +36,7 @@ __all__ = [
     "analyze",
     "eigenmodes",
     "explore",
+    "figure",
     "follow",
     "gaussian_draws",
     "groups",
@@ -34,6 +45,7 @@ __all__ = [
     "mode_tracks",
     "null_edge",
     "open_run",
+    "plane_loadings",
     "spectra",
 ]
 
@@ -43,6 +55,7 @@ _HOME = {
     "analyze": "rdmviz.analysis",
     "eigenmodes": "rdmviz.analysis",
     "explore": "rdmviz.widgets",
+    "figure": "rdmviz.widgets.picturing",
     "follow": "rdmviz.analysis",
     "gaussian_draws": "rdmviz.record",
     "groups": "rdmviz.analysis",
@@ -51,18 +64,22 @@ _HOME = {
     "mode_tracks": "rdmviz.analysis",
     "null_edge": "rdmviz.analysis",
     "open_run": "rdmviz.sources",
+    "plane_loadings": "rdmviz.analysis",
     "spectra": "rdmviz.analysis",
 }
+_MODULES = ("analysis", "compute", "errors", "record", "studies", "widgets")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562)."""
+    """Import a public name, or a part of the package, on first use (PEP 562)."""
     if name in _HOME:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
+    if name in _MODULES:
+        return import_module(f"rdmviz.{name}")
     raise AttributeError(f"module 'rdmviz' has no attribute {name!r}; it offers {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from rdmviz.errors import MetricError, ProbeError, StepNotFoundError, WindowError
+from rdmviz.pictures import picture_dims
 from rdmviz.reading import ReadAhead
 from rdmviz.validation import (
     checked_attrs,
@@ -39,13 +40,21 @@ class TrainingRun:
     Made by :meth:`from_arrays`, :func:`rdmviz.open_run`, :func:`rdmviz.load_example` or a
     :class:`rdmviz.Recorder`; the losses of a stored run are read when they are asked for. Runs do not
     change after they are made.
+
+    Attributes
+    ----------
+    origin : str
+        Python that opens the run again, such as ``rdmviz.load_example('grokking')``; empty for a run that was
+        made in memory.
     """
+
+    origin = ""
 
     def __init__(
         self,
         loss: xr.DataArray,
         *,
-        probe: Mapping[str, np.ndarray],
+        probe: Mapping[str, Any],
         metrics: Mapping[str, np.ndarray],
         name: str,
         attrs: Mapping[str, Any],
@@ -54,7 +63,9 @@ class TrainingRun:
         self._loss = loss
         self._steps: np.ndarray = loss["step"].to_numpy()
         self._steps.flags.writeable = False
-        self._probe = xr.Dataset({key: ("sample", values) for key, values in probe.items()})
+        columns = {key: (picture_dims(key, len(values.shape)), values) for key, values in probe.items()}
+        self._probe = xr.Dataset({key: column for key, column in columns.items() if len(column[0]) == 1})
+        self._images = xr.Dataset({key: column for key, column in columns.items() if len(column[0]) > 1})
         self._metrics = xr.Dataset(
             {key: ("step", values) for key, values in metrics.items()}, coords={"step": loss["step"]}
         )
@@ -86,7 +97,9 @@ class TrainingRun:
         steps : array_like of int, shape (T,), optional
             Training step of each row, strictly increasing; ``0 .. T-1`` by default.
         probe : mapping or DataFrame, optional
-            Facts about the datapoints: name to ``n`` numbers, booleans or texts.
+            Facts about the datapoints: name to ``n`` numbers, booleans or texts. Pictures, too: ``(n, height,
+            width)`` or ``(n, height, width, channels)`` with 1, 3 or 4 channels, uint8 or floats in 0..1; one
+            that is NaN (or masked) throughout is missing.
         metrics : mapping or DataFrame, optional
             Curves recorded beside the losses: name to ``T`` numbers.
         name : str
@@ -116,9 +129,8 @@ class TrainingRun:
         """Make a run from an opened store, its `losses` as they are given or lazily read."""
         data = store.lazy_loss() if losses is None else losses
         loss = xr.DataArray(data, dims=("step", "sample"), coords={"step": store.steps}, name="loss")
-        return cls(
-            loss, probe=store.probe, metrics=store.metrics, name=store.name, attrs=store.attrs, store=store
-        )
+        probe = {**store.probe, **store.lazy_pictures()}
+        return cls(loss, probe=probe, metrics=store.metrics, name=store.name, attrs=store.attrs, store=store)
 
     @property
     def loss(self) -> xr.DataArray:
@@ -134,6 +146,15 @@ class TrainingRun:
     def probe(self) -> xr.Dataset:
         """Facts about the datapoints, one variable of dimension ``sample`` per column."""
         return self._probe
+
+    @property
+    def images(self) -> xr.Dataset:
+        """Pictures of the datapoints: one variable per column, dimensions sample, row, column[, channel].
+
+        The last three are named after the column; values are uint8, or float32 in 0..1, NaN throughout where
+        a picture is missing. Of a stored run they are read when their values are asked for.
+        """
+        return self._images
 
     @property
     def metrics(self) -> xr.Dataset:
@@ -162,7 +183,7 @@ class TrainingRun:
 
     @property
     def tree(self) -> xr.DataTree:
-        """The whole run as a DataTree: ``/loss``, ``/probe/...``, ``/metrics/...``.
+        """The whole run as a DataTree: ``/loss``, ``/probe/...``, ``/images/...``, ``/metrics/...``.
 
         A tree reads ``/`` as a path, so a metric ``val/loss`` is called ``val.loss`` there.
         """
@@ -171,6 +192,7 @@ class TrainingRun:
             {
                 "/": root,
                 "/probe": _without_slashes(self._probe, ProbeError),
+                **({"/images": _without_slashes(self._images, ProbeError)} if self._images else {}),
                 "/metrics": _without_slashes(self._metrics, MetricError),
             }
         )
@@ -274,7 +296,11 @@ class TrainingRun:
             self._steps,
             samples=self.n_samples,
             dtype=self._loss.dtype,
-            probe={str(key): column.to_numpy() for key, column in self._probe.data_vars.items()},
+            probe={
+                str(key): column.to_numpy()
+                for facts in (self._probe, self._images)
+                for key, column in facts.data_vars.items()
+            },
             metrics={str(key): curve.to_numpy() for key, curve in self._metrics.data_vars.items()},
             name=self._name,
             attrs=self._attrs,
@@ -312,6 +338,7 @@ class TrainingRun:
     def _contents(self) -> list[tuple[str, list[str]]]:
         return [
             ("probe", [str(key) for key in self._probe]),
+            ("images", [str(key) for key in self._images]),
             ("metrics", [str(key) for key in self._metrics]),
             ("attrs", [str(key) for key in self._attrs]),
         ]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rdmviz.errors import LossShapeError, MetricError, OptionError, ProbeError, StepsError
+from rdmviz.pictures import checked_pictures
 
 __all__ = ["checked_attrs", "checked_loss", "checked_metrics", "checked_probe", "checked_steps", "is_dask"]
 
@@ -120,7 +121,8 @@ def checked_steps(steps: Any, rows: int) -> np.ndarray:
 def checked_probe(probe: Any, samples: int) -> dict[str, np.ndarray]:
     """Return the probe metadata as one numeric, boolean or text array ``(n,)`` per column.
 
-    Text stays text: nothing in it is ever taken for markup.
+    Text stays text: nothing in it is ever taken for markup. Pictures keep their further dimensions, see
+    :func:`rdmviz.pictures.checked_pictures`.
 
     Raises
     ------
@@ -139,14 +141,20 @@ def checked_probe(probe: Any, samples: int) -> dict[str, np.ndarray]:
 
 def _probe_column(name: str, values: Any, samples: int) -> np.ndarray:
     try:
-        array = np.asarray(values)
+        array = np.asanyarray(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ProbeError(
             f"probe column {name!r} could not be read ({error}); expected {samples} values"
         ) from error
+    if array.ndim in (3, 4):
+        pictures = checked_pictures(name, array, samples)
+        pictures.flags.writeable = False
+        return pictures
+    array = np.asarray(array)
     if array.shape != (samples,):
         raise ProbeError(
-            f"probe column {name!r} has shape {array.shape}; expected ({samples},), one value per datapoint"
+            f"probe column {name!r} has shape {array.shape}; expected ({samples},), one value per datapoint, "
+            f"or pictures ({samples}, height, width) with or without channels"
         )
     if array.dtype.kind not in "fiub":
         # object and string containers may still hold plain text, as pandas columns do

@@ -30,7 +30,7 @@ def shoot(page: Page, url: str, path: Path) -> None:
     for x in range(4, 20):
         page.mouse.move(box["x"] + x / 24 * box["width"], box["y"] + 0.18 * box["height"])
         page.wait_for_timeout(50)
-        if page.locator(".rdmviz-cards td").count():
+        if canvas.evaluate("node => getComputedStyle(node).cursor") == "pointer":
             page.mouse.down()
             page.mouse.up()
             break

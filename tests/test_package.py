@@ -42,6 +42,7 @@ def test_every_public_name_is_there_and_an_unknown_one_is_named():
     for name in rdmviz.__all__:
         assert getattr(rdmviz, name) is not None
     assert set(rdmviz.__all__) <= set(dir(rdmviz))
+    assert rdmviz.widgets.explore is rdmviz.explore
     with pytest.raises(AttributeError, match=r"explor'.*explore"):
         rdmviz.explor  # noqa: B018  # reading is the act that is tested
 
@@ -66,7 +67,7 @@ assert not [name for name in ("torch", "jupyterlab", "sklearn", "pyarrow") if fi
 run = rdmviz.load_example("grokking")
 explorer = rdmviz.explore(run)
 explorer.state.step = int(run.steps[500])
-assert len(explorer.frames.pack([500])[0]) == explorer.scene.layout["nbytes"]
+assert len(explorer.map.link.frames.pack([500])[0]) == explorer.scene.layout["nbytes"]
 rdmviz.analyze(run)
 try:
     rdmviz.Recorder

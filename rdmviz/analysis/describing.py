@@ -45,7 +45,7 @@ def _drift(group: xr.Dataset) -> str:
 
 
 def _finding(finding: xr.Dataset) -> str:
-    column, value = (_shortened(str(finding[f"finding_{part}"].values)) for part in ("column", "value"))
+    column, value = (shortened(str(finding[f"finding_{part}"].values)) for part in ("column", "value"))
     inside, outside, q = (float(finding[name]) for name in ("inside", "outside", "q_value"))
     if str(finding["finding_kind"].values) == "share":
         plural = "is" if inside * int(finding["size"]) < 1.5 else "are"
@@ -61,5 +61,6 @@ def _percent(share: float | xr.DataArray) -> str:
     return ">99%" if 99 < percent < 100 - 1e-9 else f"{percent:.0f}%"
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """Cut a text from the metadata to so many characters."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from rdmviz.compute.errors import WindowError
 from rdmviz.compute.rdm.detrending import check_window
-from rdmviz.errors import OptionError
+from rdmviz.errors import OptionError, ProbeError
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
@@ -42,3 +45,24 @@ def row_of_full_window(run: TrainingRun, step: int, window: int, detrend: str) -
             "window"
         )
     return row
+
+
+def require_samples(run: TrainingRun, samples: ArrayLike) -> NDArray[np.int64]:
+    """Datapoints as integers ``(m,)``.
+
+    Raises
+    ------
+    ProbeError
+        If they are no whole numbers in one row, or one of them is not in the probe.
+    """
+    given = np.asarray(samples)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise ProbeError(
+            f"samples have shape {given.shape} and dtype {given.dtype}; expected numbers of datapoints, (m,)"
+        )
+    outside = given[(given < 0) | (given >= run.n_samples)] if given.size else given
+    if outside.size:
+        raise ProbeError(
+            f"datapoint {outside[0]} is not in the probe: choose between 0 and {run.n_samples - 1}"
+        )
+    return given.astype(np.int64)

@@ -8,7 +8,9 @@
     metrics/<column>        float64 (step)
     probe/<column>          numbers and booleans as they are (sample); text as UTF-8 bytes, with
     probe/<column>_ends     the byte after each text, int64 (sample)
+    probe/<column>          pictures: uint8 or float32 (sample, row, column[, channel]), whole in a chunk
     cache/<name>.npz        no part of the run: what was computed from it, and may be deleted
+    notes/<digest>.json     what a person wrote about steps of the run (rdmviz.store.notes)
 
 Arrays may be longer than the counter says: the counter is written last, and only the rows it counts are
 read. Text is kept as plain bytes because Zarr v3 has no settled string type; nothing is ever pickled.
@@ -27,6 +29,7 @@ __all__ = [
     "CODECS",
     "COMPRESSORS",
     "KEY",
+    "PLAIN",
     "SCHEMA",
     "array_names",
     "chunk_rows",
@@ -36,7 +39,8 @@ __all__ = [
     "is_store_file",
 ]
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+PLAIN: Final = 1  # without pictures: what every rdmviz reads
 KEY: Final = "rdmviz"
 # Blosc alone reads a chunk that was cut short without a word, and past its end; the checksum comes first.
 COMPRESSORS: Final = (BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec())
@@ -47,8 +51,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # A process that is killed may leave what Zarr was writing beside the file that it was to become.
 _FILE = re.compile(
     rf"((loss|step|(metrics|probe)/{_PLAIN.pattern})/)?((metrics|probe)/)?"
-    r"(zarr(\.json|\.[0-9a-f]+\.partial)|c/\d+(/\d+)?(\.[0-9a-f]+\.partial)?)"
+    r"(zarr(\.json|\.[0-9a-f]+\.partial)|c/\d+(/\d+){0,3}(\.[0-9a-f]+\.partial)?)"
     r"|cache/(\w+\.npz|\.\w+\.npz\.[0-9a-f]+\.part)"  # rdmviz.store.beside
+    r"|notes/([0-9a-f]+\.json|\.[0-9a-f]+\.json\.[0-9a-f]+\.part)"  # rdmviz.store.notes
 )
 
 

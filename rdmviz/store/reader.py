@@ -18,6 +18,7 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore, ZipStore
 
 from rdmviz.errors import NoRowsYetError, RunNotFoundError, SchemaVersionError, TruncatedStoreError
+from rdmviz.pictures import CHANNELS
 from rdmviz.store.chunks import lost_chunk
 from rdmviz.store.layout import CODECS, KEY, SCHEMA, decode_text, is_array_name
 
@@ -100,9 +101,13 @@ class RunStore:
         }
         if earlier is None:
             listed = self._entries(probe)
-            self.probe = {str(entry["name"]): self._probe_column(group, entry) for entry in listed}
+            drawn = [entry for entry in listed if entry.get("kind") == "image"]
+            self.probe = {
+                str(entry["name"]): self._probe_column(group, entry) for entry in listed if entry not in drawn
+            }
+            self._pictures = {str(entry["name"]): self._picture_array(group, entry) for entry in drawn}
         else:
-            self.probe = earlier.probe
+            self.probe, self._pictures = earlier.probe, earlier._pictures
 
     def committed(self) -> int:
         """Return how many rows are committed by now, from the header alone."""
@@ -172,6 +177,18 @@ class RunStore:
     def lazy_loss(self) -> indexing.LazilyIndexedArray:
         """Return the losses for xarray, read when their values are asked for."""
         return indexing.LazilyIndexedArray(_LossOnDisk(self))
+
+    def lazy_pictures(self) -> dict[str, indexing.LazilyIndexedArray]:
+        """Return the picture columns for xarray, read when their values are asked for."""
+        return {
+            name: indexing.LazilyIndexedArray(_PicturesOnDisk(self, name, array))
+            for name, array in self._pictures.items()
+        }
+
+    def pictures(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Return pictures ``(stop - start, height, width[, channels])`` of a column."""
+        array = self._pictures[name]
+        return self._read(array, array.path, start, stop)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Return losses ``(stop - start, n)``, read-only, reading whole chunks and keeping recent ones."""
@@ -262,6 +279,16 @@ class RunStore:
         except ValueError as error:
             raise self._truncated(f"text column {path!r} is damaged ({error})") from error
 
+    def _picture_array(self, group: zarr.Group, entry: Mapping[str, Any]) -> zarr.Array[Any]:
+        path = f"probe/{entry['array']}"
+        array = self._array(group, path)
+        shape, fine = array.shape, array.ndim in (3, 4) and array.dtype.name in ("uint8", "float32")
+        if not fine or shape[0] != self.shape[1] or (array.ndim == 4 and shape[3] not in CHANNELS):
+            raise self._truncated(f"pictures {path!r} have shape {shape} and dtype {array.dtype}")
+        if 0 in shape or tuple(array.chunks[1:]) != tuple(shape[1:]):
+            raise self._truncated(f"pictures {path!r} have chunks of {array.chunks}, not of whole pictures")
+        return array
+
     def _entries(self, listed: Any) -> list[Mapping[str, Any]]:
         """Return the columns that the header lists, none of them pointing outside their group."""
         for entry in listed if isinstance(listed, list) else [listed]:
@@ -318,3 +345,28 @@ class _LossOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ign
             return block[:: chosen.step][:, sample]
         index = int(row) % self.shape[0]
         return np.asarray(self._store.rows(index, index + 1)[0, sample])
+
+
+class _PicturesOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ignore]
+    """A column of pictures as xarray indexes it: what is asked for is read, datapoint by datapoint."""
+
+    def __init__(self, store: RunStore, name: str, array: zarr.Array[Any]) -> None:
+        self._store, self._name = store, name
+        self.shape, self.dtype = array.shape, np.dtype(array.dtype)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._outer
+        )
+
+    def _outer(self, key: tuple[Any, ...]) -> np.ndarray:
+        first = key[0]
+        chosen = np.atleast_1d(np.arange(self.shape[0])[first])
+        values = np.empty((len(chosen), *self.shape[1:]), self.dtype)
+        for part in np.split(np.arange(len(chosen)), np.flatnonzero(np.diff(chosen) != 1) + 1):
+            if len(part):  # neighbours are read together
+                start, stop = int(chosen[part[0]]), int(chosen[part[-1]]) + 1
+                values[part] = self._store.pictures(self._name, start, stop)
+        for axis in reversed(range(1, len(key))):
+            values = values[(slice(None),) * axis + (key[axis],)]
+        return values[0] if np.ndim(first) == 0 and not isinstance(first, slice) else values

@@ -17,7 +17,8 @@ from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from rdmviz.errors import LossShapeError, StoreExistsError
-from rdmviz.store.layout import COMPRESSORS, KEY, SCHEMA, array_names, chunk_rows, encode_text
+from rdmviz.pictures import picture_dims
+from rdmviz.store.layout import COMPRESSORS, KEY, PLAIN, SCHEMA, array_names, chunk_rows, encode_text
 from rdmviz.store.places import at, is_zip, openable, reading
 from rdmviz.store.reader import RunStore
 from rdmviz.store.replacing import replacing, write_zip
@@ -89,7 +90,7 @@ class RunWriter:
         self._measured: list[dict[str, float]] = []
         self._metrics: dict[str, str] = {}
         self._curves: dict[str, zarr.Array[Any]] = {}
-        self._head: dict[str, Any] = {"schema": SCHEMA, "rows": 0, "name": str(name), "attrs": facts}
+        self._head: dict[str, Any] = {"schema": PLAIN, "rows": 0, "name": str(name), "attrs": facts}
         self.identity = uuid.uuid4().hex  # tells this recording from any other at the same path
         self.closed = False
         if self._place is None:
@@ -195,19 +196,24 @@ class RunWriter:
     def _create(self, probe: Mapping[str, np.ndarray]) -> None:
         self._group = zarr.create_group(self._store, zarr_format=3)
         self._height = chunk_rows(self._samples, self._dtype.itemsize)
-        self._loss = self._new("loss", (0, self._samples), (self._height, self._samples), self._dtype)
+        self._loss = self._new(
+            "loss", (0, self._samples), (self._height, self._samples), self._dtype, ("step", "sample")
+        )
         self._step = self._new("step", (0,), (4096,), np.dtype(np.int64))
         self._group.create_group("metrics")
         self._group.create_group("probe")
         entries = []
         for name, array in array_names(probe).items():
             values = probe[name]
-            kind = "text" if values.dtype.kind == "U" else "number"
+            kind = "image" if values.ndim > 1 else "text" if values.dtype.kind == "U" else "number"
             entries.append({"name": name, "array": array, "kind": kind})
             if kind == "text":
                 data, ends = encode_text(values)
                 self._fill(f"probe/{array}", data, f"{array}_bytes")
                 self._fill(f"probe/{array}_ends", ends, "sample")
+            elif kind == "image":
+                self._head["schema"] = SCHEMA
+                self._fill(f"probe/{array}", values, *picture_dims(array, values.ndim))
             else:
                 self._fill(f"probe/{array}", values, "sample")
         self._head["probe"] = entries
@@ -219,7 +225,7 @@ class RunWriter:
         shape: tuple[int, ...],
         chunks: tuple[int, ...],
         dtype: np.dtype[Any],
-        dim: str = "step",
+        dims: tuple[str, ...] = ("step",),
     ) -> zarr.Array[Any]:
         return self._group.create_array(
             path,
@@ -230,12 +236,14 @@ class RunWriter:
             # NaN, and every chunk written: a chunk that is lost can be told from losses that are zero
             fill_value=dtype.type(np.nan if dtype.kind == "f" else 0),
             config={"write_empty_chunks": True},
-            dimension_names=(dim, "sample")[: len(shape)],
+            dimension_names=dims,
         )
 
-    def _fill(self, path: str, values: np.ndarray, dim: str) -> None:
-        chunk = int(np.clip(len(values), 1, 2**22))
-        array = self._new(path, values.shape, (chunk,), values.dtype, dim)
+    def _fill(self, path: str, values: np.ndarray, *dims: str) -> None:
+        # a page of pictures is a few of many, so their chunks are small
+        most = 2**22 if values.ndim == 1 else max(1, 2**18 // values[0].nbytes)
+        chunk = int(np.clip(len(values), 1, most))
+        array = self._new(path, values.shape, (chunk, *values.shape[1:]), values.dtype, dims)
         if values.size:
             array[:] = values
 

@@ -8,13 +8,13 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rdmviz.figures.palette import CATEGORIES as CATEGORIES
+from rdmviz.figures.palette import OTHER as OTHER
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values, ranked
 from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA
+from rdmviz.widgets.texts import beginning, visible
 
-# The same eight colours, in the same order, as static/palette.js; beyond them, one neutral.
-CATEGORIES: Final = ("#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018")
-OTHER: Final = "#8a8a8a"
 _LONGEST_LABEL: Final = 28
 
 
@@ -23,18 +23,24 @@ class Coloring:
     """Codes and legend of one way to colour the datapoints.
 
     ``codes`` holds uint8 per datapoint of the whole probe (empty where every frame carries its own codes);
-    ``labels`` one text per category, or the two ends of the range.
+    ``labels`` one text per category, or the ends of the range, with zero between those of a diverging one.
     """
 
-    source: Literal["fixed", "group", "loss"]
-    kind: Literal["categorical", "sequential"]
+    source: Literal["fixed", "group", "loss", "loading", "drift"]
+    kind: Literal["categorical", "sequential", "diverging"]
     title: str
     labels: tuple[str, ...]
     codes: NDArray[np.uint8]
 
 
-def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, float, bool]) -> Coloring:
-    """Return the coloring called ``name``: ``"group"``, ``"loss"`` or a probe column.
+def color_by(
+    run: TrainingRun,
+    name: str,
+    groups: int,
+    loss_range: tuple[float, float, bool],
+    drift_scale: float = 1.0,
+) -> Coloring:
+    """Return the coloring called ``name``: one of `COMPUTED_COLORINGS` or a probe column.
 
     Parameters
     ----------
@@ -42,6 +48,8 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
         Number of groups the legend lists.
     loss_range
         Ends of the loss colours, in decades when the third entry says so.
+    drift_scale
+        Drift that has the strongest colour, loss.
     """
     nothing = np.empty(0, np.uint8)
     if name == "group":
@@ -51,6 +59,13 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
         low, high, log = loss_range
         ends = tuple(format_number(10.0**end if log else end) for end in (low, high))
         return Coloring("loss", "sequential", "loss at this step" + (" (log)" if log else ""), ends, nothing)
+    if name == "loading":
+        ends = ("0", "largest on the map")
+        return Coloring("loading", "sequential", "loading in the map's modes", ends, nothing)
+    if name == "drift":
+        ends = (f"falls by {format_number(drift_scale)}", f"rises by {format_number(drift_scale)}")
+        title = "drift of the loss across the window (root scale)"
+        return Coloring("drift", "diverging", title, (ends[0], "0", ends[1]), nothing)
     named = classes(run, name)
     if named is not None:
         rank, names = named
@@ -92,7 +107,7 @@ def _column(run: TrainingRun, coloring: str) -> NDArray[Any]:
 
 def shorten(text: str) -> str:
     """Cut a text from a run to what a legend or title has room for."""
-    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
+    return visible(text if len(text) <= _LONGEST_LABEL else beginning(text, _LONGEST_LABEL - 1) + "…")
 
 
 def format_number(value: float) -> str:

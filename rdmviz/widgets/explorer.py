@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import html
 import threading
-from typing import Any
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, cast, overload
 
 import ipywidgets
 
 from rdmviz.analysis.of_a_run import require_run
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.closing import close, parts_of
+from rdmviz.widgets.compare import Comparison, compare
 from rdmviz.widgets.controls import Controls
 from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.datapoints import DatapointTable
 from rdmviz.widgets.frames import LARGEST_MAP
+from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
 from rdmviz.widgets.mode_strip import ModeStrip
+from rdmviz.widgets.picturing import figure
 from rdmviz.widgets.preparing import Preparing, takes_long
 from rdmviz.widgets.scene import Scene
 from rdmviz.widgets.spectrum import SpectrumView
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.status import StatusLine
+from rdmviz.widgets.tables import save_table
 from rdmviz.widgets.time_bar import TimeBar
 
 
+@overload
+def explore(run: TrainingRun, **options: Any) -> Explorer: ...
+@overload
+def explore(run: Sequence[TrainingRun], **options: Any) -> Comparison: ...
 def explore(
-    run: TrainingRun,
+    run: TrainingRun | Sequence[TrainingRun],
     *,
     step: int | None = None,
     window: int | None = None,
@@ -37,15 +47,15 @@ def explore(
     coloring: str | None = None,
     map_scale: str = "linear",
     **chosen: Any,
-) -> Explorer:
-    """Open a run in the explorer.
+) -> Explorer | Comparison:
+    """Open a run in the explorer, or several beside each other.
 
     Parameters
     ----------
     run
-        The run, from `open_run`, `load_example`, a `Recorder` or `TrainingRun.from_arrays`.
+        The run, from `open_run`, `load_example`, a `Recorder` or `TrainingRun.from_arrays`; or two to eight.
     step
-        Recorded step to start at; default the last one.
+        Recorded step to start at (of the first run); default the last one.
     window
         Rows per window; default 64, less for runs of fewer than 192 rows.
     detrend
@@ -57,17 +67,18 @@ def explore(
     map_scale
         ``"linear"``, or ``"log"`` where loadings span decades (memorised against held-out datapoints, say).
     **chosen
-        Any other trait of :class:`~rdmviz.widgets.ExplorerState` by its name, such as ``modes=(1, 3)``.
+        Any other trait of :class:`~rdmviz.widgets.ExplorerState` by its name, such as ``modes=(1, 3)``; of
+        :class:`~rdmviz.widgets.ComparisonState`, such as ``align="loss"``, for several runs.
 
     Returns
     -------
-    Explorer
+    Explorer, or Comparison for several runs
         A widget; its `state` can be driven and observed from Python.
 
     Raises
     ------
     OptionError
-        If ``run`` is not a TrainingRun, or an option is not among the choices.
+        If ``run`` is not a TrainingRun or two to eight of them, or an option is not among the choices.
     WindowError, StepNotFoundError, ProbeError
         If the run does not have what was asked for.
 
@@ -77,18 +88,19 @@ def explore(
     >>> explorer = rdmviz.explore(rdmviz.load_example("grokking"))
     >>> explorer.state.step = 4800
     """
-    require_run(run, "explore")
-    state = ExplorerState(
-        run,
-        step=step,
-        window=window,
-        detrend=detrend,
-        mode_detrend=mode_detrend,
-        coloring=coloring,
-        map_scale=map_scale,
+    options: dict[str, Any] = {
+        "step": step,
+        "window": window,
+        "detrend": detrend,
+        "mode_detrend": mode_detrend,
+        "coloring": coloring,
+        "map_scale": map_scale,
         **chosen,
-    )
-    return Explorer(state)
+    }
+    if isinstance(run, list | tuple):
+        return compare(run, **options)
+    require_run(run, "explore")
+    return Explorer(ExplorerState(cast(TrainingRun, run), **options))
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types
@@ -117,6 +129,16 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         """
         return self._composed.wait(seconds)
 
+    def save_figure(
+        self, path: str | PathLike[str], view: str = "map", *, width: float | None = None
+    ) -> None:
+        """Write one of the pictures for a paper, see :func:`rdmviz.figure`."""
+        figure(self.state, view, path, width=width)
+
+    def save_table(self, path: str | PathLike[str], table: str = "curves") -> None:
+        """Write one of the tables as CSV, see :func:`rdmviz.widgets.tables.table_csv`."""
+        save_table(self.state, path, table)
+
     def _head(self) -> ipywidgets.HTML:
         return ipywidgets.HTML(_headline(self.state.run)).add_class("rdmviz-head")
 
@@ -131,13 +153,14 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.strip = ModeStrip(state)
         self.datapoints = DatapointTable(state)
         self.status = StatusLine(state)
+        self.keep = KeepBar(state)
         self.controls = Controls(state, self._try_window)
         pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
-        shown = [self.legend, pictures, self.strip, self.datapoints]
-        stage = ipywidgets.VBox(shown).add_class("rdmviz-stage")
+        stage = ipywidgets.VBox([self.legend, pictures, self.strip]).add_class("rdmviz-stage")
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         before = self.children
-        self.children = [self._head(), self.controls, self.status, self.time, body]
+        lower = [self.datapoints, self.keep]
+        self.children = [self._head(), self.controls, self.status, self.time, body, *lower]
         for part in before:
             close(part)
         self._composed.set()

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,10 @@ from rdmviz.errors import FlatWindowError, NonFiniteLossError
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.arrangement import Arrangement
 from rdmviz.widgets.cells import block_cells
+from rdmviz.widgets.positions import MapAxes
 
 LARGEST_MAP: Final = 20_000
 MOST_EIGENVALUES: Final = 24
-LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle of a logarithmic axis
 _CACHE_BYTES: Final = 8_000_000
 
 
@@ -36,6 +36,7 @@ class FrameState(IntEnum):
     NO_WINDOW = 1
     FLAT = 2
     NON_FINITE = 3
+    NO_PLANE = 4
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class FrameLayout:
 
     ``header`` float32[8]: state, trace, participation ratio, ends of the map's axes (x low, high, y low,
     high), matrix scale;
+    ``axes`` float32[5]: variance along the map's x and y, their largest loadings, whether logarithmic;
     ``eigenvalues`` float32; ``order`` uint16 (rows of the matrix, as places among the shown datapoints) and
-    ``starts`` uint16 (first row of each of its blocks); ``positions`` uint16 pairs; ``group`` and ``loss``
-    uint8 per datapoint; ``covariance`` and ``correlation`` uint8, lower triangles of blocks by rows, see
-    :mod:`rdmviz.widgets.cells`.
+    ``starts`` uint16 (first row of each of its blocks); ``positions`` uint16 pairs; ``group``, ``loss`` and
+    ``drift`` (127.5 is zero) uint8 per datapoint; ``covariance`` and ``correlation`` uint8, lower triangles
+    of blocks by rows, see :mod:`rdmviz.widgets.cells`.
     """
 
     shown: int
@@ -60,12 +62,14 @@ class FrameLayout:
         """The frame as a structured dtype, padded to four bytes."""
         fields = {
             "header": ("<f4", 8),
+            "axes": ("<f4", 5),
             "eigenvalues": ("<f4", self.eigenvalues),
             "order": ("<u2", self.matrix),
             "starts": ("<u2", self.blocks),
             "positions": ("<u2", 2 * self.shown),
             "group": ("u1", self.shown),
             "loss": ("u1", self.shown),
+            "drift": ("u1", self.shown),
             "covariance": ("u1", self.blocks * (self.blocks + 1) // 2),
             "correlation": ("u1", self.blocks * (self.blocks + 1) // 2),
         }
@@ -103,10 +107,11 @@ class FrameSource:
         Datapoints on the map, at most `LARGEST_MAP`.
     preferred
         Places among ``shown``, the first to be in the matrix first.
-    map_scale
-        ``"linear"``, or ``"log"`` for loadings that span decades.
-    colored_losses
-        Ends of the loss colours, as `loss_range` gives them; by default those of the run as it is now.
+    axes
+        Those of the map; default the two leading modes of each row. None where its plane has no modes.
+    colored
+        Ends of the loss colours and largest drift, as `loss_range` and `drift_scale` give them; by default
+        those of the run as it is now.
     """
 
     def __init__(
@@ -114,21 +119,29 @@ class FrameSource:
         path: ModePath,
         shown: NDArray[np.intp],
         preferred: NDArray[np.intp],
-        map_scale: str = "linear",
-        colored_losses: tuple[float, float, bool] | None = None,
+        axes: MapAxes | Literal["leading"] | None = "leading",
+        colored: tuple[tuple[float, float, bool], float] | None = None,
     ) -> None:
         self.path = path
         self.shown = shown
         self.arrangement = Arrangement(path, shown, preferred)
-        self.map_scale = map_scale
+        self.axes = MapAxes(shown) if axes == "leading" else axes
         self.layout = FrameLayout(
             len(shown),
             self.arrangement.size,
             self.arrangement.blocks,
             min(MOST_EIGENVALUES, path.window, path.run.n_samples),
         )
-        self.loss_range = loss_range(path.run) if colored_losses is None else colored_losses
+        self.loss_range, self.drift_scale = colored or (
+            loss_range(path.run),
+            drift_scale(path.run, path.window),
+        )
         self._packed: OrderedDict[int, bytes] = OrderedDict()
+
+    def turn_to(self, axes: MapAxes | None) -> None:
+        """Put the map on other axes; all else of the frames stays."""
+        self.axes = axes
+        self._packed.clear()
 
     def pack(self, rows: Iterable[int], seconds: float = math.inf) -> list[bytes]:
         """Frames of the rows: the first, and as many more as begin within ``seconds``."""
@@ -165,24 +178,32 @@ class FrameSource:
         except NonFiniteLossError:
             out["header"][0] = FrameState.NON_FINITE
             return out
-        positions, ends = _positions(frame, self.shown, self.map_scale)
+        out["drift"] = self._drift_codes(frame)
+        if self.axes is None:
+            out["header"][0] = FrameState.NO_PLANE
+            return out
+        places = self.axes.at(frame)
         arranged = self.arrangement.at(index)
         cells = block_cells(frame, self.shown[arranged.order], arranged.starts)
         top = frame.eigenvalues[: self.layout.eigenvalues]
-        out["header"] = (FrameState.SHOWN, frame.trace, frame.participation_ratio, *ends, cells.scale)
+        out["header"] = (
+            *(FrameState.SHOWN, frame.trace, frame.participation_ratio),
+            *(*places.ends, cells.scale),
+        )
+        out["axes"] = (*places.variances, *places.largest, self.axes.map_scale == "log")
         out["eigenvalues"][: len(top)] = top
         out["order"], out["starts"] = arranged.order, arranged.starts
-        out["positions"] = positions.ravel()
+        out["positions"] = places.packed.ravel()
         out["group"] = arranged.group
         out["covariance"], out["correlation"] = cells.covariance, cells.correlation
         return out
 
     def _loss_codes(self, index: int) -> NDArray[np.uint8]:
-        low, high, log = self.loss_range
-        losses = np.asarray(self.path.run.rows(index, index + 1)[0, self.shown], float)
-        scaled = np.log10(np.maximum(losses, 10.0**low)) if log else losses
-        share = np.nan_to_num((scaled - low) / ((high - low) or 1.0), nan=1.0, posinf=1.0, neginf=0.0)
-        return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+        return loss_codes(self.path.run.rows(index, index + 1)[0, self.shown], self.loss_range)
+
+    def _drift_codes(self, frame: ModeFrame) -> NDArray[np.uint8]:
+        share = np.clip(frame.displacement[self.shown] / (self.drift_scale or 1.0), -1.0, 1.0)
+        return np.rint(127.5 + 127.5 * np.sign(share) * np.sqrt(np.abs(share))).astype(np.uint8)
 
 
 def loss_range(run: TrainingRun) -> tuple[float, float, bool]:
@@ -199,28 +220,29 @@ def loss_range(run: TrainingRun) -> tuple[float, float, bool]:
     return float(low), float(high), True
 
 
+def drift_scale(run: TrainingRun, window: int) -> float:
+    """Return the drift that has the strongest colour: 98% over a hundred windows are smaller, loss."""
+    ends = np.unique(np.linspace(window - 1, run.n_steps - 1, 100).astype(int))
+    drifts = np.concatenate([_moved(run, int(end) - window + 1, int(end)) for end in ends])
+    drifts = drifts[np.isfinite(drifts)]
+    return float(np.percentile(drifts, 98)) if drifts.size else 0.0
+
+
+def _moved(run: TrainingRun, start: int, end: int) -> NDArray[np.float64]:
+    first, last = (np.asarray(run.rows(row, row + 1)[0], float) for row in (start, end))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(last - first))
+
+
+def loss_codes(losses: NDArray[Any], ends: tuple[float, float, bool]) -> NDArray[np.uint8]:
+    """Return the colour of each loss between the ends of :func:`loss_range`; NaN counts as the highest."""
+    low, high, log = ends
+    losses = np.asarray(losses, float)
+    scaled = np.log10(np.maximum(losses, 10.0**low)) if log else losses
+    share = np.nan_to_num((scaled - low) / ((high - low) or 1.0), nan=1.0, posinf=1.0, neginf=0.0)
+    return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+
+
 def choose_shown(n: int) -> NDArray[np.intp]:
     """Datapoints on the map: all, or an even thinning to `LARGEST_MAP` (computed on all, drawn for these)."""
     return np.unique(np.linspace(0, n - 1, min(n, LARGEST_MAP)).astype(np.intp))
-
-
-def _positions(
-    frame: ModeFrame, shown: NDArray[np.intp], map_scale: str
-) -> tuple[NDArray[np.uint16], tuple[float, ...]]:
-    """Map positions of the shown datapoints on the two leading modes, each axis over its own range and zero.
-
-    Linear positions are ``sqrt(lambda_k) v_k``. Logarithmic ones are the decades of its size above
-    `LOG_FLOOR` of the largest, with its sign: what is heavy-tailed separates there.
-    """
-    positions = np.full((len(shown), 2), 32768, np.uint16)
-    ends = [-1.0, 1.0, -1.0, 1.0]
-    for k in range(min(2, len(frame.vectors))):
-        axis = np.sqrt(frame.eigenvalues[k]) * frame.vectors[k]
-        if map_scale == "log":
-            size = np.maximum(np.abs(axis) / np.abs(axis).max(), LOG_FLOOR)
-            axis = np.sign(axis) * np.log10(size / LOG_FLOOR)
-        low, high = min(0.0, float(axis.min())), max(0.0, float(axis.max()))
-        room = 0.05 * (high - low) or 1.0
-        ends[2 * k : 2 * k + 2] = low - room, high + room
-        positions[:, k] = np.rint(65535 * (axis[shown] - low + room) / (high - low + 2 * room))
-    return positions, tuple(ends)

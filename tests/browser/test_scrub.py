@@ -92,6 +92,7 @@ def test_keys_play_and_a_click_on_a_curve_move_time(explorer):
     page.keyboard.press("End")
     last = agree(page)
 
+    page.locator(".rdmviz-curves").scroll_into_view_if_needed()
     area = page.locator(".rdmviz-curves .plotarea_background").first.bounding_box()
     page.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
     page.wait_for_function(f"() => document.querySelector('.rdmviz-map-view').dataset.step !== '{last}'")
@@ -128,7 +129,7 @@ def test_trying_windows_in_quick_succession_ends_soon_and_in_agreement(explorer,
     assert seconds < MOST_SECONDS_TO_SETTLE
 
 
-def test_pointing_at_a_datapoint_says_what_it_is_and_clicking_keeps_it(explorer):
+def test_a_click_on_a_datapoint_puts_it_into_the_table_and_keeps_it(explorer):
     page = explorer.page
     page.locator(".rdmviz-step").focus()
     page.keyboard.press("End")
@@ -140,18 +141,15 @@ def test_pointing_at_a_datapoint_says_what_it_is_and_clicking_keeps_it(explorer)
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
         if page.evaluate("() => getComputedStyle(document.querySelector('.rdmviz-map')).cursor") == "pointer":
             break
-    page.wait_for_selector(".rdmviz-cards td")
-    assert "split" in page.locator(".rdmviz-cards").inner_text()
     page.mouse.down()
     page.mouse.up()
     page.mouse.move(box["x"] + 2, box["y"] - 30)
-    page.wait_for_timeout(300)
-    kept = page.locator(".rdmviz-cards td").first.inner_text()
+    page.wait_for_selector(".rdmviz-datapoints[data-rows='1']")
+    kept = page.locator(".rdmviz-table td").first.inner_text()
     page.locator(".rdmviz-step").focus()
     page.keyboard.press("ArrowLeft")
-    agree(page)
-    page.wait_for_timeout(300)
-    assert page.locator(".rdmviz-cards td").first.inner_text() == kept
+    page.wait_for_selector(f".rdmviz-datapoints[data-step='{agree(page)}']")
+    assert page.locator(".rdmviz-table td").first.inner_text() == kept
 
 
 HOSTILE = """import numpy as np, rdmviz
@@ -168,10 +166,10 @@ def test_texts_of_a_run_are_shown_as_text_and_nothing_runs(server, watched):
     page = watched.page
     run_in_lab(page, server, server.write_notebook("hostile.ipynb", HOSTILE))
     wait_drawn(page)
-    page.wait_for_selector(".rdmviz-cards td")
+    page.wait_for_selector(".rdmviz-datapoints[data-rows='2']")
     page.get_by_role("button", name="Metrics").click()
     page.wait_for_timeout(500)
-    for place in (".rdmviz-head", ".rdmviz-legend", ".rdmviz-cards"):
+    for place in (".rdmviz-head", ".rdmviz-legend", ".rdmviz-table"):
         assert "<img src=x" in page.locator(place).inner_text()
     assert page.evaluate("() => window.hacked") is None
     assert page.locator(".rdmviz-explorer img").count() == 0

@@ -1,6 +1,6 @@
 // What is asked of the kernel only where time stands still: the whole matrix, the null edge, a mode's strongest datapoints.
 
-const REST_MS = 120;
+const DETAILS_REST_MS = 120;
 const REST_KEPT = 6;
 
 class AtRest {
@@ -22,7 +22,7 @@ class AtRest {
   wait() {
     clearTimeout(this.timer);
     this.asked = null;
-    this.timer = setTimeout(() => this.ask(), REST_MS);
+    this.timer = setTimeout(() => this.ask(), DETAILS_REST_MS);
   }
 
   ask() {

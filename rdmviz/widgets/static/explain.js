@@ -16,10 +16,20 @@ const EXPLANATIONS = {
     "One bar grows tall and PR falls toward 1: the probe moves as one.",
     "A drifting loss alone gives one tall bar, PR = 1. A window of w rows has at most w − 1 modes, and noise fills them all: only bars above the null edge are modes.",
   ],
+  datapoints: [
+    "What the datapoints are: those you selected, those with the largest part in the first mode on the map, or those that Find finds. Click a heading to sort, a row to select. Above the rows: what they have more of than all other datapoints, tested in every column of the metadata (q is corrected for the number of tests).",
+    "The rows of a mode's ends turn out to be of one kind, and their small curves fall together where others have fallen long before or not yet.",
+    "With many columns something is always nearest: trust q, not the share. Datapoints selected by their position in the map were selected by their losses, so losses alone prove nothing about them. Small curves show some of the recorded rows; short spikes can lie between.",
+  ],
   curves: [
     "Spectral warning curves over training time, on trailing windows, beside plain statistics of the mean loss.",
     "Before a second-order transition fluctuations grow and slow down: spectral heat capacity rises and the participation ratio falls, ahead of the change in the loss.",
     "A falling loss raises both without any transition, so detrend. A window shorter than the relaxation time sees nothing. A rise is no alarm until its false-alarm rate on control runs is known. First-order transitions give no warning.",
+  ],
+  comparison: [
+    "Runs on one axis: by step, counted from a transition of each, or by the lowest mean loss so far. The curves share a scale, the maps a cursor. With one probe, the overlap says how far the leading modes of two runs span the same subspace of datapoints: 1 wholly, 0 not at all.",
+    "Aligned by transition, curves and maps of runs that learn the same thing fall together, and the overlap rises there: the same datapoints reorganise.",
+    "A drift that all datapoints share makes any two runs overlap: the dotted line, for exchanged datapoints, shows how much. Axes and signs of the maps are each run's own. Aligned by loss, a run that learns something else on the way looks late. A largest drift or heat capacity is a criterion, not a detected transition.",
   ],
 };
 const EXPLAINED_AS = ["What is this?", "What would a transition look like?", "What can fool it?"];
