@@ -145,16 +145,22 @@ def test_a_click_selects_the_pair_and_outlines_it(page):
     page.locator(".rdmviz-matrix").click(position={"x": x, "y": y})
     wait_told(page, f"[{samples[0]}, {samples[-1]}]")
     page.mouse.move(5, 5)
-    page.wait_for_timeout(300)
     middle = at_cell(page, 0, 45)[0]
     rows = [at_cell(page, row, 45)[1] for row in range(10, 31)]
     below = (rows[1] - rows[0]) / 2  # the outline lies on the upper and the lower side of its cells
-    dark = set()
-    for row, y in enumerate(rows, start=10):
-        around = [page.evaluate(PIXEL, [".rdmviz-matrix", middle, y + below + d])[:3] for d in (-0.5, 0.5)]
-        if min(max(pixel) for pixel in around) < 110:
-            dark.add(row)
-    assert {19, 20} <= dark <= {18, 19, 20, 21}
+    places = [[middle, y + below] for y in rows]
+    # Dark rows, ones that the pointer has left: what it points at is outlined in another colour.
+    outlined = """places => {
+        const canvas = document.querySelector('.rdmviz-matrix');
+        const ratio = canvas.width / canvas.clientWidth;
+        const context = canvas.getContext('2d');
+        const dark = places.map(([x, y]) => [-0.5, 0.5].some(d => {
+            const pixel = context.getImageData(Math.round(x * ratio), Math.round((y + d) * ratio), 1, 1).data;
+            return Math.max(pixel[0], pixel[1], pixel[2]) < 110;
+        }));
+        return dark[9] && dark[10] && dark.every((is, k) => !is || (k >= 8 && k <= 11));
+    }"""
+    page.wait_for_function(outlined, arg=places, timeout=10_000)
 
 
 def bar(page, mode, size=24):
