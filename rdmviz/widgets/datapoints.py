@@ -97,7 +97,7 @@ class DatapointTable(CanvasView):
         self._found: Samples = NOBODY
         self._trouble = ""  # with the query
         self._told: dict[bytes, str] = {}
-        self._outlines: tuple[Samples, NDArray[np.float32]] | None = None
+        self._outlines: tuple[Samples, NDArray[Any]] | None = None
         super().__init__(state, of=state.run.n_samples)
         if state.selection:
             self.showing = "selected"
@@ -370,7 +370,8 @@ class DatapointTable(CanvasView):
         at, outlines = self._outlines
         self.rows, self.pictures = rows, drawn
         self.curve_rows = at.astype("<u4").tobytes()
-        self.curves = np.ascontiguousarray(outlines[:, samples].T, "<f4").tobytes()
+        with np.errstate(over="ignore"):  # a loss beyond float32 is infinite on the screen
+            self.curves = np.ascontiguousarray(outlines[:, samples].T, "<f4").tobytes()
 
 
 def _count(samples: Samples) -> str:

@@ -2,7 +2,8 @@
 // written into them when time comes to rest, and a few times a second while it moves.
 
 const REST_MS = 180;
-const MOVING_MS = 400;
+const UNSEEN_MS = 700; // a table that is scrolled away waits longer, and does not follow on the way
+const MOVING_MS = 500;
 const FIND_MS = 350;
 const TABLE_TRAITS = ["rows", "columns", "values", "shades", "curves", "pictures", "sorted_by", "total", "page", "title", "caption", "note", "counts", "showing"];
 const VALUE_KEYS = ["loss", "drift", "loading_x", "share_x", "loading_y", "share_y", "group"];
@@ -29,7 +30,7 @@ function renderDatapoints(model, el, scene) {
 
   let curvesAre = ""; // what the small curves show, in words
   let cells = []; // per row: the nodes of its values, tokens and curve
-  let fresh = { rows: null, columns: null, theme: null };
+  let fresh = {};
 
   const header = (columns) => {
     const sort = model.get("sorted_by"); // what is there, not what is asked for
@@ -80,7 +81,7 @@ function renderDatapoints(model, el, scene) {
         const line = element("tr");
         line.dataset.sample = row.sample;
         line.tabIndex = -1;
-        const made = { values: {}, tokens: [], curve: null };
+        const made = { values: {}, tokens: [], curve: null, mark: null };
         for (const { key, title, kind } of columns) {
           const cell = line.insertCell();
           cell.className = `rdmviz-${kind}-column`;
@@ -92,7 +93,7 @@ function renderDatapoints(model, el, scene) {
           } else if (kind === "curve") {
             made.curve = makeCanvas(cell, `Loss of datapoint ${row.sample} over the run`);
             made.curve.className = "rdmviz-small-curve";
-            cell.append(element("span", "rdmviz-curve-mark"));
+            made.mark = cell.appendChild(element("span", "rdmviz-curve-mark"));
           } else if (key in row.facts) {
             textCell(cell, row.facts[key], () => send({ kind: "text", sample: row.sample, key }));
             cell.dataset.key = key;
@@ -145,11 +146,14 @@ function renderDatapoints(model, el, scene) {
     }
   };
 
-  const cursor = () => {
+  // Where in the run the values are from: on the small curves.
+  const cursor = (theme) => {
     const { steps } = shared;
-    const share = (steps[scene.get("index")] - steps[0]) / (steps[steps.length - 1] - steps[0] || 1);
-    root.style.setProperty("--rdmviz-at", share.toFixed(4));
-    if (fresh.theme) root.style.setProperty("--rdmviz-mark", fresh.theme.cursor);
+    const share = (steps[model.get("at")] - steps[0]) / (steps[steps.length - 1] - steps[0] || 1);
+    for (const { mark } of cells) {
+      mark.style.transform = `translateX(${(share * (CURVE_WIDTH - 2)).toFixed(1)}px)`;
+      mark.style.background = theme.cursor;
+    }
   };
 
   const [schedule, stopRedrawing] = redrawing(root, (theme) => {
@@ -161,25 +165,32 @@ function renderDatapoints(model, el, scene) {
     if (others) fill(rows, columns);
     values(columns);
     if (others || theme !== fresh.theme) curves(theme);
-    header(columns);
-    fresh = { rows, columns, theme };
+    const sorted = model.get("sorted_by");
+    if (others || sorted !== fresh.sorted) header(columns);
+    fresh = { rows, columns, theme, sorted };
     marks();
-    cursor();
+    cursor(theme);
     root.dataset.step = String(shared.steps[model.get("at")]);
     root.dataset.rows = String(model.get("total"));
   });
 
   // What the kernel is asked for: values a few times a second on the way, everything at rest.
   let [resting, asked] = [0, 0];
+  let seen = true;
+  const watching = new IntersectionObserver((entries) => {
+    const was = seen;
+    seen = entries[entries.length - 1].isIntersecting;
+    if (seen && !was && model.get("at") !== scene.get("index")) follow();
+  });
+  watching.observe(root);
   const follow = () => {
-    requestAnimationFrame(cursor);
     const now = performance.now();
-    if (now - asked > MOVING_MS) {
+    if (seen && now - asked > MOVING_MS) {
       asked = now;
       send({ kind: "at", index: scene.get("index"), moving: true });
     }
     clearTimeout(resting);
-    resting = setTimeout(() => send({ kind: "at", index: scene.get("index"), moving: false }), REST_MS);
+    resting = setTimeout(() => send({ kind: "at", index: scene.get("index"), moving: false }), seen ? REST_MS : UNSEEN_MS);
   };
 
   const lineOf = (event) => event.target.closest?.("tbody tr");
@@ -228,6 +239,7 @@ function renderDatapoints(model, el, scene) {
     listening(scene, ["steps"], schedule),
     () => model.off("msg:custom", arrived),
     () => clearTimeout(resting),
+    () => watching.disconnect(),
     bar.stop,
   ];
   send({ kind: "at", index: scene.get("index"), moving: false });
