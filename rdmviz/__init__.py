@@ -10,7 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rdmviz.analysis import analyze, eigenmodes, follow, groups, mode_tracks, null_edge, spectra
+    from rdmviz.analysis import (
+        analyze,
+        eigenmodes,
+        follow,
+        groups,
+        mode_tracks,
+        null_edge,
+        plane_loadings,
+        spectra,
+    )
     from rdmviz.examples import list_examples, load_example
     from rdmviz.record import Recorder, gaussian_draws
     from rdmviz.run import TrainingRun
@@ -34,6 +43,7 @@ __all__ = [
     "mode_tracks",
     "null_edge",
     "open_run",
+    "plane_loadings",
     "spectra",
 ]
 
@@ -51,6 +61,7 @@ _HOME = {
     "mode_tracks": "rdmviz.analysis",
     "null_edge": "rdmviz.analysis",
     "open_run": "rdmviz.sources",
+    "plane_loadings": "rdmviz.analysis",
     "spectra": "rdmviz.analysis",
 }
 _MODULES = ("analysis", "compute", "errors", "record", "studies", "widgets")

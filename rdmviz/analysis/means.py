@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
+
+_BLOCK_VALUES: Final = 1 << 22  # losses in memory at a time, as float64
 
 
 def class_means(run: TrainingRun, codes: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -23,6 +25,20 @@ def class_means(run: TrainingRun, codes: NDArray[np.intp]) -> NDArray[np.float64
         losses is NaN or infinite.
     """
     membership = np.eye(codes.max() + 1)[codes] / np.bincount(codes)
-    with np.errstate(invalid="ignore"):  # infinite times zero: the gap that is wanted
-        means = run.rows(0, run.n_steps).astype(float) @ membership
-    return np.ascontiguousarray(means.T)
+    means = np.empty((membership.shape[1], run.n_steps))
+    block = max(1, _BLOCK_VALUES // run.n_samples)
+    for start in range(0, run.n_steps, block):
+        stop = min(start + block, run.n_steps)
+        with np.errstate(invalid="ignore"):  # infinite times zero: the gap that is wanted
+            means[:, start:stop] = (run.rows(start, stop).astype(float) @ membership).T
+    return means
+
+
+def losses_of(run: TrainingRun, samples: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Losses of some datapoints at each recorded row, ``(len(samples), T)``, read a few rows at a time."""
+    losses = np.empty((len(samples), run.n_steps))
+    block = max(1, _BLOCK_VALUES // run.n_samples)
+    for start in range(0, run.n_steps, block):
+        stop = min(start + block, run.n_steps)
+        losses[:, start:stop] = run.rows(start, stop)[:, samples].T
+    return losses

@@ -45,6 +45,9 @@ class ModeFrame:
         Unit eigenvectors ``(k, n)``, oriented along the run.
     drift
         Displacement of the losses along each vector across the window, loss.
+    displacement
+        Displacement of each datapoint's loss across the window, ``(n,)``, loss: of the straight line fitted
+        to it, last minus first.
     trace
         Total variance, loss².
     fluctuations
@@ -59,6 +62,7 @@ class ModeFrame:
     eigenvalues: Floats
     vectors: Floats
     drift: Floats
+    displacement: Floats
     trace: float
     fluctuations: Callable[..., Floats]
     nu: int
@@ -144,6 +148,7 @@ class ModePath:
             eigenvalues=found.eigenvalues,
             vectors=vectors,
             drift=drift,
+            displacement=found.displacement,
             trace=found.trace,
             fluctuations=found.fluctuations,
             nu=found.nu,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rdmviz.widgets.compare import Comparison
+from rdmviz.widgets.comparison_state import ComparisonState
 from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.datapoints import DatapointTable
@@ -13,6 +15,8 @@ from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.time_bar import TimeBar
 
 __all__ = [
+    "Comparison",
+    "ComparisonState",
     "DatapointMap",
     "DatapointTable",
     "Explorer",

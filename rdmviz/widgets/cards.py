@@ -16,8 +16,10 @@ _MOST_COLUMNS: Final = 8
 _LONGEST_TEXT: Final = 160
 
 
-def card(run: TrainingRun, sample: int, index: int, frame: ModeFrame | None) -> list[list[str]]:
-    """Return rows of ``[name, text]`` for one datapoint at one row.
+def card(
+    run: TrainingRun, sample: int, index: int, frame: ModeFrame | None, modes: tuple[int, int] = (1, 2)
+) -> list[list[str]]:
+    """Return rows of ``[name, text]`` for one datapoint at one row, with its part in two modes.
 
     Texts are plain: the browser sets them as text, never as HTML.
     """
@@ -29,7 +31,10 @@ def card(run: TrainingRun, sample: int, index: int, frame: ModeFrame | None) -> 
         rows.append([visible(str(name)), visible(cut)])
     rows.append(["loss here", format_number(float(run.rows(index, index + 1)[0, sample]))])
     if frame is not None:
-        for k in range(min(2, len(frame.vectors))):
-            weight = float(frame.vectors[k, sample])
-            rows.append([f"mode {k + 1}: v, share", f"{weight:+.2g}, {100 * weight * weight:.2g}%"])
+        rows.append(["drift", f"{float(frame.displacement[sample]):+.3g}"])
+        for mode in modes:
+            if mode > len(frame.vectors):
+                continue
+            weight = float(frame.vectors[mode - 1, sample])
+            rows.append([f"mode {mode}: v, share", f"{weight:+.2g}, {format_number(100 * weight * weight)}%"])
     return rows

@@ -24,18 +24,24 @@ class Coloring:
     """Codes and legend of one way to colour the datapoints.
 
     ``codes`` holds uint8 per datapoint of the whole probe (empty where every frame carries its own codes);
-    ``labels`` one text per category, or the two ends of the range.
+    ``labels`` one text per category, or the ends of the range, with zero between those of a diverging one.
     """
 
-    source: Literal["fixed", "group", "loss"]
-    kind: Literal["categorical", "sequential"]
+    source: Literal["fixed", "group", "loss", "loading", "drift"]
+    kind: Literal["categorical", "sequential", "diverging"]
     title: str
     labels: tuple[str, ...]
     codes: NDArray[np.uint8]
 
 
-def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, float, bool]) -> Coloring:
-    """Return the coloring called ``name``: ``"group"``, ``"loss"`` or a probe column.
+def color_by(
+    run: TrainingRun,
+    name: str,
+    groups: int,
+    loss_range: tuple[float, float, bool],
+    drift_scale: float = 1.0,
+) -> Coloring:
+    """Return the coloring called ``name``: one of `COMPUTED_COLORINGS` or a probe column.
 
     Parameters
     ----------
@@ -43,6 +49,8 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
         Number of groups the legend lists.
     loss_range
         Ends of the loss colours, in decades when the third entry says so.
+    drift_scale
+        Drift that has the strongest colour, loss.
     """
     nothing = np.empty(0, np.uint8)
     if name == "group":
@@ -52,6 +60,13 @@ def color_by(run: TrainingRun, name: str, groups: int, loss_range: tuple[float, 
         low, high, log = loss_range
         ends = tuple(format_number(10.0**end if log else end) for end in (low, high))
         return Coloring("loss", "sequential", "loss at this step" + (" (log)" if log else ""), ends, nothing)
+    if name == "loading":
+        ends = ("0", "largest on the map")
+        return Coloring("loading", "sequential", "loading in the map's modes", ends, nothing)
+    if name == "drift":
+        ends = (f"falls by {format_number(drift_scale)}", f"rises by {format_number(drift_scale)}")
+        title = "drift of the loss across the window (root scale)"
+        return Coloring("drift", "diverging", title, (ends[0], "0", ends[1]), nothing)
     named = classes(run, name)
     if named is not None:
         rank, names = named

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import bqplot
 import ipywidgets
@@ -14,220 +12,223 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze
-from rdmviz.analysis.means import class_means
-from rdmviz.widgets.colors import CATEGORIES, classes, shorten
-from rdmviz.widgets.cursor import CursorView
+from rdmviz.run import TrainingRun
+from rdmviz.widgets.closing import close
+from rdmviz.widgets.colors import CATEGORIES
+from rdmviz.widgets.cursor import CursorView, CurvesHead
+from rdmviz.widgets.loss_curves import Curve, LossCurves, MeanLosses
+from rdmviz.widgets.panel import Panel, ticks
+from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
 from rdmviz.widgets.state import ExplorerState
+from rdmviz.widgets.trouble import told
 
-_MOST_POINTS: Final = 4000
-_MOST_CLASSES: Final = 4
-_MARGIN: Final = {"top": 20, "bottom": 22, "left": 46, "right": 18}
+Floats = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class Signal:
-    """One curve: a variable of `analyze` or a recorded metric, its title, and whether its axis is log."""
-
-    variable: str
-    title: str
-    log: bool
-    recorded: bool = False
-
-    @property
-    def plain(self) -> bool:
-        """Whether the curve has nothing to do with the detrending."""
-        return self.recorded or self in BASELINES
-
-
-SPECTRAL: Final = (
-    Signal("spectral_heat_capacity", "Spectral heat capacity, log", True),
-    Signal("participation_ratio", "Participation ratio", False),
-)
-BASELINES: Final = (
-    Signal("mean_loss_variance", "Variance of the mean loss, log", True),
-    Signal("mean_loss_autocorrelation", "Lag-1 autocorrelation of the mean loss", False),
-)
-_COST_OF_MEANS: Final = 50_000_000  # loss values; larger runs show the overall mean loss alone
+_MOST_READ: Final = 20_000  # values per readout that the browser holds
+_SOLVED_ENTRIES: Final = 28_000_000  # of the matrices solved for one dear curve: about a second on one core
+_HEIGHTS: Final = {1: 176, 2: 150, 3: 136, 4: 112, 5: 104, 6: 104}  # pixels of a panel, by their number
+_HEAD, _LEGEND = 20, 14  # pixels above a plot, and more where several curves are named
 
 
 class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types
-    """Two warning curves and the mean loss over training time.
+    """Curves over training time: spectral ones, plain baselines, recorded metrics, mean losses.
+
+    A click or drag on the curves moves the step; a drag with Shift zooms to a range of steps.
 
     Parameters
     ----------
     state
-        Redraws when its window, detrending or coloring changes; a click or drag on the curves moves its step.
+        Says what is drawn: `signals`, `curve_scale`, `loss_curves`, `span`, `window`, `detrend`, `coloring`.
     """
 
     def __init__(self, state: ExplorerState) -> None:
         self.state = state
-        run = state.run
-        self._rows = np.unique(np.r_[0 : run.n_steps : max(1, run.n_steps // _MOST_POINTS), run.n_steps - 1])
-        self._x = run.steps[self._rows].astype(float)
-        first, last = float(run.steps[0]), float(run.steps[-1])
-        self._time = bqplot.LinearScale(min=first, max=last if last > first else first + 1)
-        metrics = [_metric(str(name)) for name in list(run.metrics.data_vars)[:2]]
-        self._families: dict[str, tuple[Signal, ...]] = {"Spectral": SPECTRAL, "Plain baselines": BASELINES}
-        if metrics:
-            self._families["Metrics"] = (*metrics, SPECTRAL[1])[:2]
-        self.family = ipywidgets.ToggleButtons(
-            options=list(self._families),
-            value="Spectral",
-            tooltips=[
-                "Curves of the 2RDM's spectrum",
-                "The plain statistics that any warning has to beat",
-                "What the training itself recorded",
-            ][: len(self._families)],
-            layout={"width": "auto"},
-        )
-        self.cursor = CursorView(state)
-        self._panels = [_Panel(self._time) for _ in range(3)]
+        self._time = bqplot.LinearScale(min=0.0, max=1.0)
+        self._panels: list[Panel] = []
+        self._datasets: dict[str, tuple[TrainingRun, xr.Dataset]] = {}
+        self._losses = MeanLosses(state)
+        self._grouped_at: int | None = None
+        self.head = CurvesHead(state, most=MOST_SIGNALS)
+        self.cursor = CursorView(state, time=self._time)
         self.caption = ipywidgets.HTML().add_class("rdmviz-caption")
-        plots = ipywidgets.VBox([panel.figure for panel in self._panels]).add_class("rdmviz-plots")
-        canvas = ipywidgets.Box([plots, self.cursor]).add_class("rdmviz-curves")
-        super().__init__([self.family, canvas, self.caption])
+        self._plots = ipywidgets.VBox().add_class("rdmviz-plots")
+        self._canvas = ipywidgets.Box([self._plots, self.cursor]).add_class("rdmviz-curves")
+        super().__init__([self.head, self._canvas, self.caption])
         self.add_class("rdmviz-curves-column")
-        self._means: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]] = {}
-        self.refresh()
-        self.family.observe(self._redraw, "value")
-        state.observe(self._redraw, ["window", "detrend", "coloring"])
-
-    def close(self) -> None:
-        """Leave the page, and the state alone."""
-        if self.comm is not None:
-            self.state.unobserve(self._redraw, ["window", "detrend", "coloring"])
-        super().close()
+        self._observed = {
+            self._renew: ["window", "detrend"],
+            self._redraw: ["signals", "curve_scale", "span"],
+            self._redraw_losses: ["coloring", "loss_curves", "selection", "mode_detrend"],
+        }
+        for callback, names in self._observed.items():
+            state.observe(callback, names)
+        self.cursor.observe(self._regroup, "rested")
+        self._renew()
 
     @property
     def signals(self) -> tuple[Signal, ...]:
-        """The warning curves on screen."""
-        return self._families[self.family.value]
+        """The curves on screen, top to bottom."""
+        known = offered(self.state.run)
+        return tuple(known[name] for name in self.state.signals or DEFAULT)
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """The curves of :func:`rdmviz.analyze` under the window and detrending on screen."""
+        return self._dataset("variance")
+
+    def _dataset(self, shc: Any) -> xr.Dataset:
+        state = self.state
+        run, data = self._datasets.get(shc, (None, None))
+        if data is None or run is not state.run:  # a run that is followed is another one when it has grown
+            data = analyze(state.run, window=state.window, detrend=state.detrend, shc=shc)
+            self._datasets[shc] = state.run, data
+        return data
+
+    def _renew(self, _change: object = None) -> None:
+        """Window or detrending changed: what was computed is no longer true."""
+        run = self.state.run
+        self._datasets.clear()
+        with self.head.hold_sync():
+            self.head.offered = [
+                {"name": s.name, "title": s.title, "units": s.units, "family": s.family}
+                for s in offered(run).values()
+            ]
+            self.head.presets = [[label, list(names)] for label, names in presets(run).items()]
+        self.refresh()
 
     def _redraw(self, _change: object) -> None:
         self.refresh()
 
+    def _redraw_losses(self, change: Any) -> None:
+        relevant = {"coloring": "coloring", "selection": "selection", "mode_detrend": "groups"}
+        if relevant.get(change["name"], self._losses.kind) in (self._losses.kind, self.state.loss_curves):
+            self.refresh()
+
+    def _regroup(self, change: Any) -> None:
+        """Time came to rest: loss curves by group are those of the groups here."""
+        if self._losses.kind != "groups" or self.state.link is None:
+            return
+        frames = self.state.link.frames
+        row = max(change["new"], 0)
+        first = frames.path.first
+        row = first + (row - first) // frames.steady_rows * frames.steady_rows if row >= first else row
+        if row != self._grouped_at:
+            self._grouped_at = row
+            self.refresh()
+
     def refresh(self) -> None:
-        """Draw the curves anew from the run's cached Gram matrix."""
-        state = self.state
-        self.dataset = analyze(state.run, window=state.window, detrend=state.detrend)
-        titles, readouts, values = [], [], []
-        for place, signal in enumerate(self.signals):
-            source = state.run.metrics if signal.recorded else self.dataset
-            series = np.asarray(source[signal.variable].values, float)
-            self._panels[place].show(self._x, series[None, self._rows], [CATEGORIES[0]], log=signal.log)
-            titles.append(signal.title if signal.plain else f"{signal.title}, {state.detrend} detrending")
-            readouts.append({"panel": place, "label": "", "color": CATEGORIES[0]})
-            values.append(series)
-        names, means = self._mean_losses()
-        colors = [CATEGORIES[k] for k in range(len(names))] if len(names) > 1 else [CATEGORIES[0]]
-        log = bool(np.nanmin(means, initial=np.inf, where=np.isfinite(means)) > 0)
-        titles.append(
-            "Mean loss"
-            + (f" by {shorten(state.coloring)}" if len(names) > 1 else "")
-            + (", log" if log else "")
-        )
-        self._panels[2].show(self._x, means[:, self._rows], colors, log=log)
-        for name, color, series in zip(names, colors, means, strict=True):
-            readouts.append({"panel": 2, "label": shorten(name) if len(names) > 1 else "", "color": color})
-            values.append(series)
+        """Draw the curves of the span anew, from what is known of the run where it is known."""
+        with self.state.lock, told(self.state, "curves"):
+            self._draw()
+        self.cursor.computing = ""
+
+    def _draw(self) -> None:
+        state, signals = self.state, self.signals
+        low, high = (state.run.index_of(step) for step in state.span)
+        x = state.run.steps[low : high + 1].astype(float)
+        dear = [s for s in signals if s.dear]
+        self.cursor.computing = f"Computing: {', '.join(s.title for s in dear)} …" if dear else ""
+        words: list[str] = []
+        values: list[Floats] = []
+        heads: list[dict[str, object]] = []
+        shown = []
+        for signal in signals:
+            losses = self._curves_of(signal, low, high, words)
+            named = len(losses.curves) > 1
+            ys = np.stack([curve.values for curve in losses.curves])
+            log = self._is_log(signal, ys)
+            shown.append((ys, [c.color for c in losses.curves], losses.singles, log, named))
+            values += list(ys)
+            heads.append(_head(signal, losses, log, {s.name: s for s in offered(state.run).values()}))
+        if len(self._panels) < len(signals):
+            self._panels += [Panel(self._time) for _ in range(len(signals) - len(self._panels))]
+        first, last = float(x[0]), float(x[-1])
+        with self._time.hold_sync():
+            self._time.min, self._time.max = first, last if last > first else first + 1
+        time_ticks = ticks(first, last)
+        for panel, (ys, colors, singles, log, named) in zip(self._panels, shown, strict=False):
+            panel.place(_HEIGHTS[len(signals)] + (_LEGEND if named else 0), _HEAD + (_LEGEND if named else 0))
+            panel.set_time_ticks(time_ticks)
+            panel.show(x, ys, colors, singles, log=log)
+        figures = tuple(panel.figure for panel in self._panels[: len(signals)])
+        if self._plots.children != figures:
+            self._plots.children = figures
+        stride = max(1, -(-len(x) // _MOST_READ))
         with self.cursor.hold_sync():
-            self.cursor.titles = titles
-            self.cursor.readouts = readouts
-            self.cursor.values = np.ascontiguousarray(values, dtype="<f4").tobytes()
-        self.caption.value = _caption(state, self.dataset)
+            self.cursor.panels = heads
+            self.cursor.start, self.cursor.stride = low, stride
+            self.cursor.values = np.ascontiguousarray([v[::stride] for v in values], dtype="<f4").tobytes()
+        self.head.drawn = [signal.name for signal in signals]
+        self.caption.value = _caption(state, self.dataset, words)
 
-    def _mean_losses(self) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-        """Mean loss per row: of each class of the coloring where there are a few, else of all datapoints."""
-        run, key = self.state.run, self.state.coloring
-        if key not in self._means:
-            named = classes(run, key)
-            affordable = run.n_steps * run.n_samples <= _COST_OF_MEANS
-            if named is None or not 2 <= len(named[1]) <= _MOST_CLASSES or not affordable:
-                self._means[key] = (("mean loss",), np.asarray(self.dataset["mean_loss"].values, float)[None])
-            else:
-                codes, names = named
-                self._means[key] = (names, class_means(run, codes))
-        return self._means[key]
+    def _curves_of(self, signal: Signal, low: int, high: int, words: list[str]) -> LossCurves:
+        """Return the curves of one panel over the rows ``low .. high``."""
+        part = slice(low, high + 1)
+        if signal.name == LOSSES:
+            losses = self._losses(np.asarray(self.dataset["mean_loss"].values, float), self._grouped_at)
+            if losses.words:
+                words.append(losses.words)
+            mean = Curve("", CATEGORIES[0], np.asarray(self.dataset["mean_loss"].values, float))
+            curves = tuple(Curve(c.label, c.color, c.values[part]) for c in losses.curves or (mean,))
+            singles = losses.singles[:, part] if losses.singles.size else np.empty((0, high + 1 - low))
+            return LossCurves(losses.of, curves, singles)
+        values = self._solved(signal, low, high, words) if signal.dear else self._known(signal)[part]
+        return LossCurves("", (Curve("", CATEGORIES[0], values),), np.empty((0, high + 1 - low)))
 
+    def _known(self, signal: Signal) -> Floats:
+        source = self.state.run.metrics if signal.family == "recorded" else self._dataset(signal.shc)
+        return np.asarray(source[signal.source].values, float)
 
-class _Panel:
-    """One bqplot figure on the shared time axis; its title and readouts are drawn by the cursor over it."""
+    def _solved(self, signal: Signal, low: int, high: int, words: list[str]) -> Floats:
+        """Return a curve that takes an eigenproblem per window, solved at as many rows as are affordable."""
+        state = self.state
+        count = high + 1 - low
+        affordable = max(2, _SOLVED_ENTRIES // min(state.window, state.run.n_samples) ** 2)
+        stride = -(-count // affordable)
+        rows = np.arange(low, high + 1, stride)
+        values = np.asarray(self._dataset(signal.shc)[signal.source][rows].values, float)
+        if stride > 1:
+            words.append(f"{signal.title}: one of {stride} rows is solved; zoom in for all of them.")
+        nearest = np.minimum(np.rint(np.arange(count) / stride).astype(int), len(rows) - 1)
+        return np.asarray(values[nearest])
 
-    def __init__(self, time: bqplot.LinearScale) -> None:
-        self._time = time
-        ticks = _ticks(time.min, time.max, log=False)
-        self._axis_x = bqplot.Axis(scale=time, tick_values=ticks, grid_lines="none", tick_format=",d")
-        self.figure = bqplot.Figure(
-            marks=[],
-            axes=[self._axis_x],
-            fig_margin=_MARGIN,
-            min_aspect_ratio=0.05,
-            max_aspect_ratio=100,
-            animation_duration=0,
-            display_toolbar=False,
-            padding_x=0,
-            padding_y=0,
-            layout={"width": "100%", "height": "136px", "min_width": "0"},
-        )
+    def _is_log(self, signal: Signal, ys: Floats) -> bool:
+        scale = self.state.curve_scale
+        positive = bool((ys[np.isfinite(ys)] > 0).any())
+        if scale == "auto" and signal.name == LOSSES:
+            return positive and bool((ys[np.isfinite(ys)] > 0).all())
+        return positive and (scale == "log" or (scale == "auto" and signal.log))
 
-    def show(
-        self, x: NDArray[np.float64], ys: NDArray[np.float64], colors: Sequence[str], *, log: bool
-    ) -> None:
-        if log:
-            ys = np.where(ys > 0, ys, np.nan)
-        finite = ys[np.isfinite(ys)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.1, 1.0)
-        if log:
-            scale = bqplot.LogScale(min=low / 1.3, max=high * 1.3)
-        else:
-            room = 0.05 * (high - low) or 0.5
-            scale = bqplot.LinearScale(min=low - room, max=high + room)
-        axis_y = bqplot.Axis(
-            scale=scale,
-            side="left",
-            tick_format=".0e" if log else "~g",
-            tick_values=_ticks(low, high, log=log),
-            grid_lines="solid",
-        )
-        lines = []
-        for y, color in zip(ys, colors, strict=True):
-            # bqplot places a label at the last point, so that one has to be a number.
-            last = int(np.flatnonzero(np.isfinite(y))[-1]) + 1 if np.isfinite(y).any() else 0
-            scales = {"x": self._time, "y": scale}
-            lines.append(
-                bqplot.Lines(x=x[:last], y=y[:last], colors=[color], stroke_width=1.4, scales=scales)
-            )
-        gone = self.figure.axes[1:]
-        old = [*self.figure.marks, *gone, *(axis.scale for axis in gone)]
-        with self.figure.hold_sync():
-            self.figure.marks = lines
-            self.figure.axes = [self._axis_x, axis_y]
-        for widget in old:
-            widget.close()
+    def close(self) -> None:
+        """Leave the page with everything that belongs to the curves."""
+        if self.comm is None:
+            return
+        for callback, names in self._observed.items():
+            self.state.unobserve(callback, names)
+        for panel in self._panels:
+            panel.close()
+        super().close()
+        close(self, self._time)
 
 
-def _metric(name: str) -> Signal:
-    words = shorten(name.replace("_", " "))
-    return Signal(name, words[:1].upper() + words[1:], log=False, recorded=True)
+def _head(signal: Signal, losses: LossCurves, log: bool, known: dict[str, Signal]) -> dict[str, object]:
+    """Return what the head of a panel says."""
+    beside = known.get(signal.baseline or "")
+    return {
+        "name": signal.name,
+        "title": f"{signal.title} {losses.of}".strip(),
+        "units": ", ".join(filter(None, [signal.units, "log" if log else ""])),
+        "baseline": beside.name if beside else "",
+        "baseline_title": beside.title if beside else "",
+        "readouts": [{"label": c.label, "color": c.color} for c in losses.curves],
+    }
 
 
-def _ticks(low: float, high: float, *, log: bool) -> NDArray[np.float64]:
-    """Three to five round values between ``low`` and ``high``."""
-    if log:
-        decades = np.arange(np.ceil(np.log10(low)), np.floor(np.log10(high)) + 1)
-        if len(decades) >= 2:
-            return np.power(10.0, decades[:: -(-len(decades) // 4)])
-        return np.geomspace(low, high, 3)
-    span = (high - low) or 1.0
-    unit = 10.0 ** np.floor(np.log10(span / 3))
-    unit *= next(m for m in (1, 2, 5, 10) if span / (m * unit) <= 5.5)
-    return np.asarray(np.arange(np.ceil(low / unit), np.floor(high / unit) + 1) * unit)
-
-
-def _caption(state: ExplorerState, dataset: xr.Dataset) -> str:
-    words = (
-        f"Trailing windows of {state.window} rows, {state.detrend} detrending. "
-        "<b>Uncalibrated</b>: a rise is not an alarm until its false-alarm rate on control runs is known."
-    )
-    silent = dataset.attrs.get("silent")
-    return words if silent is None else f"{words} {html.escape(str(silent))}."
+def _caption(state: ExplorerState, dataset: xr.Dataset, words: list[str]) -> str:
+    said = [
+        f"Trailing windows of {state.window} rows, {state.detrend} detrending.",
+        "<b>Uncalibrated</b>: a rise is not an alarm until its false-alarm rate on control runs is known.",
+        *(html.escape(text) for text in dict.fromkeys(words)),
+        *(f"{html.escape(str(dataset.attrs[k]))}." for k in ("silent", "out_of_range") if k in dataset.attrs),
+    ]
+    return " ".join(said)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import threading
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast, overload
 
 import ipywidgets
 
 from rdmviz.analysis.of_a_run import require_run
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.closing import close, parts_of
+from rdmviz.widgets.compare import Comparison, compare
 from rdmviz.widgets.controls import Controls
 from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
@@ -26,8 +28,12 @@ from rdmviz.widgets.status import StatusLine
 from rdmviz.widgets.time_bar import TimeBar
 
 
+@overload
+def explore(run: TrainingRun, **options: Any) -> Explorer: ...
+@overload
+def explore(run: Sequence[TrainingRun], **options: Any) -> Comparison: ...
 def explore(
-    run: TrainingRun,
+    run: TrainingRun | Sequence[TrainingRun],
     *,
     step: int | None = None,
     window: int | None = None,
@@ -36,15 +42,15 @@ def explore(
     coloring: str | None = None,
     map_scale: str = "linear",
     **chosen: Any,
-) -> Explorer:
-    """Open a run in the explorer.
+) -> Explorer | Comparison:
+    """Open a run in the explorer, or several beside each other.
 
     Parameters
     ----------
     run
-        The run, from `open_run`, `load_example`, a `Recorder` or `TrainingRun.from_arrays`.
+        The run, from `open_run`, `load_example`, a `Recorder` or `TrainingRun.from_arrays`; or two to eight.
     step
-        Recorded step to start at; default the last one.
+        Recorded step to start at (of the first run); default the last one.
     window
         Rows per window; default 64, less for runs of fewer than 192 rows.
     detrend
@@ -56,17 +62,18 @@ def explore(
     map_scale
         ``"linear"``, or ``"log"`` where loadings span decades (memorised against held-out datapoints, say).
     **chosen
-        Any other trait of :class:`~rdmviz.widgets.ExplorerState` by its name, such as ``modes=(1, 3)``.
+        Any other trait of :class:`~rdmviz.widgets.ExplorerState` by its name, such as ``modes=(1, 3)``; of
+        :class:`~rdmviz.widgets.ComparisonState`, such as ``align="loss"``, for several runs.
 
     Returns
     -------
-    Explorer
+    Explorer, or Comparison for several runs
         A widget; its `state` can be driven and observed from Python.
 
     Raises
     ------
     OptionError
-        If ``run`` is not a TrainingRun, or an option is not among the choices.
+        If ``run`` is not a TrainingRun or two to eight of them, or an option is not among the choices.
     WindowError, StepNotFoundError, ProbeError
         If the run does not have what was asked for.
 
@@ -76,18 +83,19 @@ def explore(
     >>> explorer = rdmviz.explore(rdmviz.load_example("grokking"))
     >>> explorer.state.step = 4800
     """
-    require_run(run, "explore")
-    state = ExplorerState(
-        run,
-        step=step,
-        window=window,
-        detrend=detrend,
-        mode_detrend=mode_detrend,
-        coloring=coloring,
-        map_scale=map_scale,
+    options: dict[str, Any] = {
+        "step": step,
+        "window": window,
+        "detrend": detrend,
+        "mode_detrend": mode_detrend,
+        "coloring": coloring,
+        "map_scale": map_scale,
         **chosen,
-    )
-    return Explorer(state)
+    }
+    if isinstance(run, list | tuple):
+        return compare(run, **options)
+    require_run(run, "explore")
+    return Explorer(ExplorerState(cast(TrainingRun, run), **options))
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types

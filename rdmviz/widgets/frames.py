@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,11 @@ from rdmviz.analysis.datapoints import loss_outlines
 from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.errors import FlatWindowError, NonFiniteLossError
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.positions import MapAxes
 
 LARGEST_MAP: Final = 20_000
 LARGEST_MATRIX: Final = 96
 MOST_EIGENVALUES: Final = 24
-LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle of a logarithmic axis
 _CACHE_BYTES: Final = 8_000_000
 _STEADY_SHARE: Final = 4  # groups and the matrix's order hold for a quarter of a window: nothing flickers
 
@@ -37,6 +37,7 @@ class FrameState(IntEnum):
     NO_WINDOW = 1
     FLAT = 2
     NON_FINITE = 3
+    NO_PLANE = 4
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class FrameLayout:
 
     ``header`` float32[8]: state, trace, participation ratio, ends of the map's axes (x low, high, y low,
     high), matrix scale;
+    ``axes`` float32[5]: variance along the map's x and y, their largest loadings, whether logarithmic;
     ``eigenvalues`` float32; ``order`` uint32 (rows of the matrix, as places among the shown datapoints);
-    ``positions`` uint16 pairs; ``group`` and ``loss`` uint8 per datapoint; ``matrix`` uint8, lower triangle
-    by rows, 128 is zero.
+    ``positions`` uint16 pairs; ``group``, ``loss`` and ``drift`` (127.5 is zero) uint8 per datapoint;
+    ``matrix`` uint8, lower triangle by rows, 128 is zero.
     """
 
     shown: int
@@ -59,11 +61,13 @@ class FrameLayout:
         """The frame as a structured dtype, padded to four bytes."""
         fields = {
             "header": ("<f4", 8),
+            "axes": ("<f4", 5),
             "eigenvalues": ("<f4", self.eigenvalues),
             "order": ("<u4", self.matrix),
             "positions": ("<u2", 2 * self.shown),
             "group": ("u1", self.shown),
             "loss": ("u1", self.shown),
+            "drift": ("u1", self.shown),
             "matrix": ("u1", self.matrix * (self.matrix + 1) // 2),
         }
         names, formats, offsets, end = [], [], [], 0
@@ -99,10 +103,11 @@ class FrameSource:
         Datapoints on the map, at most `LARGEST_MAP`.
     members
         Places among ``shown`` of the datapoints in the matrix.
-    map_scale
-        ``"linear"``, or ``"log"`` for loadings that span decades.
-    colored_losses
-        Ends of the loss colours, as `loss_range` gives them; by default those of the run as it is now.
+    axes
+        Those of the map; default the two leading modes of each row. None where its plane has no modes.
+    colored
+        Ends of the loss colours and largest drift, as `loss_range` and `drift_scale` give them; by default
+        those of the run as it is now.
     """
 
     def __init__(
@@ -110,20 +115,28 @@ class FrameSource:
         path: ModePath,
         shown: NDArray[np.intp],
         members: NDArray[np.intp],
-        map_scale: str = "linear",
-        colored_losses: tuple[float, float, bool] | None = None,
+        axes: MapAxes | Literal["leading"] | None = "leading",
+        colored: tuple[tuple[float, float, bool], float] | None = None,
     ) -> None:
         self.path = path
         self.shown = shown
         self.members = members
-        self.map_scale = map_scale
+        self.axes = MapAxes(shown) if axes == "leading" else axes
         self.layout = FrameLayout(
             len(shown), len(members), min(MOST_EIGENVALUES, path.window, path.run.n_samples)
         )
-        self.loss_range = loss_range(path.run) if colored_losses is None else colored_losses
+        self.loss_range, self.drift_scale = colored or (
+            loss_range(path.run),
+            drift_scale(path.run, path.window),
+        )
         self._lower = np.tril_indices(len(members))
         self._packed: OrderedDict[int, bytes] = OrderedDict()
         self._decided: dict[int, tuple[NDArray[np.uint8], NDArray[np.intp]]] = {}
+
+    def turn_to(self, axes: MapAxes | None) -> None:
+        """Put the map on other axes; all else of the frames stays."""
+        self.axes = axes
+        self._packed.clear()
 
     def pack(self, rows: Iterable[int], seconds: float = math.inf) -> list[bytes]:
         """Frames of the rows: the first, and as many more as begin within ``seconds``."""
@@ -160,16 +173,21 @@ class FrameSource:
         except NonFiniteLossError:
             out["header"][0] = FrameState.NON_FINITE
             return out
-        positions, ends = _positions(frame, self.shown, self.map_scale)
+        out["drift"] = self._drift_codes(frame)
+        if self.axes is None:
+            out["header"][0] = FrameState.NO_PLANE
+            return out
+        places = self.axes.at(frame)
         group, order = self._blocks(index)
         covariance = frame.covariance(self.shown[order])
         scale = float(np.abs(covariance).max()) or 1.0
         signed_root = np.sign(covariance) * np.sqrt(np.abs(covariance) / scale)
         top = frame.eigenvalues[: self.layout.eigenvalues]
-        out["header"] = (FrameState.SHOWN, frame.trace, frame.participation_ratio, *ends, scale)
+        out["header"] = (FrameState.SHOWN, frame.trace, frame.participation_ratio, *places.ends, scale)
+        out["axes"] = (*places.variances, *places.largest, self.axes.map_scale == "log")
         out["eigenvalues"][: len(top)] = top
         out["order"] = order
-        out["positions"] = positions.ravel()
+        out["positions"] = places.packed.ravel()
         out["group"] = group
         out["matrix"] = np.rint(127.5 + 127.5 * signed_root)[self._lower]
         return out
@@ -198,6 +216,10 @@ class FrameSource:
     def _loss_codes(self, index: int) -> NDArray[np.uint8]:
         return loss_codes(self.path.run.rows(index, index + 1)[0, self.shown], self.loss_range)
 
+    def _drift_codes(self, frame: ModeFrame) -> NDArray[np.uint8]:
+        share = np.clip(frame.displacement[self.shown] / (self.drift_scale or 1.0), -1.0, 1.0)
+        return np.rint(127.5 + 127.5 * np.sign(share) * np.sqrt(np.abs(share))).astype(np.uint8)
+
 
 def loss_range(run: TrainingRun) -> tuple[float, float, bool]:
     """Return the ends of the loss colours (middle 98% of some rows), in decades if none is negative."""
@@ -210,6 +232,20 @@ def loss_range(run: TrainingRun) -> tuple[float, float, bool]:
         return float(low), float(high), False
     low, high = np.percentile(np.log10(losses[losses > 0]), [1, 99])
     return float(low), float(high), True
+
+
+def drift_scale(run: TrainingRun, window: int) -> float:
+    """Return the drift that has the strongest colour: 98% over a hundred windows are smaller, loss."""
+    ends = np.unique(np.linspace(window - 1, run.n_steps - 1, 100).astype(int))
+    drifts = np.concatenate([_moved(run, int(end) - window + 1, int(end)) for end in ends])
+    drifts = drifts[np.isfinite(drifts)]
+    return float(np.percentile(drifts, 98)) if drifts.size else 0.0
+
+
+def _moved(run: TrainingRun, start: int, end: int) -> NDArray[np.float64]:
+    first, last = (np.asarray(run.rows(row, row + 1)[0], float) for row in (start, end))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(last - first))
 
 
 def loss_codes(losses: NDArray[Any], ends: tuple[float, float, bool]) -> NDArray[np.uint8]:
@@ -250,25 +286,3 @@ def _spread(count: int) -> NDArray[np.float64]:
     places = np.arange(count)
     digits = (places[:, None] >> np.arange(bits)) & 1
     return np.asarray(digits @ 2.0 ** np.arange(bits)[::-1])
-
-
-def _positions(
-    frame: ModeFrame, shown: NDArray[np.intp], map_scale: str
-) -> tuple[NDArray[np.uint16], tuple[float, ...]]:
-    """Map positions of the shown datapoints on the two leading modes, each axis over its own range and zero.
-
-    Linear positions are ``sqrt(lambda_k) v_k``. Logarithmic ones are the decades of its size above
-    `LOG_FLOOR` of the largest, with its sign: what is heavy-tailed separates there.
-    """
-    positions = np.full((len(shown), 2), 32768, np.uint16)
-    ends = [-1.0, 1.0, -1.0, 1.0]
-    for k in range(min(2, len(frame.vectors))):
-        axis = np.sqrt(frame.eigenvalues[k]) * frame.vectors[k]
-        if map_scale == "log":
-            size = np.maximum(np.abs(axis) / np.abs(axis).max(), LOG_FLOOR)
-            axis = np.sign(axis) * np.log10(size / LOG_FLOOR)
-        low, high = min(0.0, float(axis.min())), max(0.0, float(axis.max()))
-        room = 0.05 * (high - low) or 1.0
-        ends[2 * k : 2 * k + 2] = low - room, high + room
-        positions[:, k] = np.rint(65535 * (axis[shown] - low + room) / (high - low + 2 * room))
-    return positions, tuple(ends)

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rdmviz.analysis import ModePath
+from rdmviz.analysis import FixedPlane, ModePath
 from rdmviz.compute.rdm.clusters import MAX_COUNT
-from rdmviz.errors import ComputeError
+from rdmviz.errors import ComputeError, FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.widgets.cards import MOST_CARDS, card
 from rdmviz.widgets.colors import classes, color_by
-from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown, loss_range
+from rdmviz.widgets.frames import (
+    FrameSource,
+    FrameState,
+    choose_members,
+    choose_shown,
+    drift_scale,
+    loss_range,
+)
 from rdmviz.widgets.live import Following
+from rdmviz.widgets.positions import MapAxes
 from rdmviz.widgets.scene import SHARED, Scene
 from rdmviz.widgets.state import MODES, ExplorerState, default_coloring
 from rdmviz.widgets.trouble import told
 
 _MOST_FRAMES_ASKED: Final = 64
 _ANSWER_SECONDS = 0.1
+_AXES: Final = ["modes", "plane", "plane_step", "map_scale"]  # traits that make the axes of the map
 
 
 class SceneLink:
@@ -36,17 +45,20 @@ class SceneLink:
             state.lock
         )  # the browser's messages may arrive on another thread than the notebook's cells
         self.shown = choose_shown(state.run.n_samples)
-        self._loss_range = loss_range(state.run)  # once: colours keep their meaning
+        # Once: colours keep their meaning.
+        self._colored = loss_range(state.run), drift_scale(state.run, state.window)
         with self.scene.hold_sync():
             self._tell_rows()
             self.scene.can_follow = state.can_follow
+            self.scene.probe_size = state.run.n_samples
             self.scene.shown = self.shown.astype("<u4").tobytes()
             self.scene.index = state.index
             for name in SHARED:
                 setattr(self.scene, name, _plain(getattr(state, name)))
         self._renew_frames()
         self._recolor()
-        state.observe(self._on_modes, ["window", "mode_detrend", "map_scale"])
+        state.observe(self._on_modes, ["window", "mode_detrend"])
+        state.observe(self._on_axes, _AXES)
         state.observe(self._on_coloring, "coloring")
         state.observe(self._on_rows, "run")
         self.following = Following(state)
@@ -71,7 +83,8 @@ class SceneLink:
         if self._views == 0:
             self.following.stop()
             self.state.unobserve(self._on_rows, "run")
-            self.state.unobserve(self._on_modes, ["window", "mode_detrend", "map_scale"])
+            self.state.unobserve(self._on_modes, ["window", "mode_detrend"])
+            self.state.unobserve(self._on_axes, _AXES)
             self.state.unobserve(self._on_coloring, "coloring")
             self.state.unobserve(self._to_browser, ["step", *SHARED])
             self.scene.unobserve_all()
@@ -93,11 +106,11 @@ class SceneLink:
         path = ModePath(state.run, window=state.window, detrend=state.mode_detrend, modes=MODES)
         named = classes(state.run, default_coloring(state.run))
         members = choose_members(self.shown, None if named is None else named[0])
-        self.frames = FrameSource(path, self.shown, members, state.map_scale, self._loss_range)
+        self.frames = FrameSource(path, self.shown, members, colored=self._colored)
         first = int(state.run.steps[path.first])
         with self.scene.hold_sync():
             self.scene.first = path.first
-            self.scene.map_scale = state.map_scale
+            self.scene.most_modes = state.most_modes
             self.scene.mode_detrend = state.mode_detrend
             self.scene.layout = self.frames.layout.describe()
             self.scene.notes = {
@@ -111,10 +124,36 @@ class SceneLink:
                     "Move to a step before them."
                 ),
             }
+            self._renew_axes()
+
+    def _renew_axes(self) -> None:
+        """Lay out the map anew."""
+        state = self.state
+        self._axes = self._chosen_axes()
+        notes = {k: text for k, text in self.scene.notes.items() if k != str(FrameState.NO_PLANE.value)}
+        plane, axes = None, None
+        try:
+            if state.plane == "fixed" and state.plane_step is not None:
+                path = self.frames.path
+                plane = FixedPlane(path, int(state.run.index_of(state.plane_step)), state.modes)
+            axes = MapAxes(self.shown, state.modes, state.map_scale, plane)
+        except (FlatWindowError, NonFiniteLossError, WindowError):
+            notes[str(FrameState.NO_PLANE.value)] = (
+                f"The plane is fixed at step {state.plane_step:,}, which has no modes: fix it elsewhere."
+            )
+        with self.scene.hold_sync():
+            self.frames.turn_to(axes)
+            self.scene.map_scale = state.map_scale
+            self.scene.notes = notes
             self.scene.epoch += 1
 
+    def _chosen_axes(self) -> tuple[Any, ...]:
+        state = self.state
+        fixed_at = state.plane_step if state.plane == "fixed" else None
+        return state.modes, state.plane, fixed_at, state.map_scale
+
     def _recolor(self) -> None:
-        chosen = color_by(self.state.run, self.state.coloring, MAX_COUNT, self.frames.loss_range)
+        chosen = color_by(self.state.run, self.state.coloring, MAX_COUNT, *self._colored)
         with self.scene.hold_sync():
             self.scene.color_source = chosen.source
             self.scene.color_kind = chosen.kind
@@ -174,6 +213,11 @@ class SceneLink:
             self._renew_frames()
             self._recolor()
             self._describe()
+
+    def _on_axes(self, _change: object) -> None:
+        with self._lock, told(self.state, "pictures"):
+            if self._axes != self._chosen_axes():
+                self._renew_axes()
 
     def _on_coloring(self, _change: object) -> None:
         with self._lock:

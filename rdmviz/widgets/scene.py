@@ -15,10 +15,15 @@ import traitlets as t
 SHARED: Final = (
     "span",
     "modes",
+    "plane_step",
+    "plane",
     "sizing",
     "trails",
     "matrix",
     "spectrum_scale",
+    "signals",
+    "curve_scale",
+    "loss_curves",
     "marks",
     "bookmarks",
     "selection",
@@ -47,12 +52,21 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     epoch = t.Int(help="rises when frames held in the browser are no longer true").tag(sync=True)
     notes = t.Dict(help="what to say where there is no picture, by frame state").tag(sync=True)
     playing = t.Bool(default_value=False).tag(sync=True)
+    loop = t.Bool(default_value=False, help="whether play starts over at the end of the span").tag(sync=True)
+    speed = t.Float(60.0, help="rows per second while playing").tag(sync=True)
     span = t.List(t.Float()).tag(sync=True)
     modes = t.List(t.Int(), [1, 2]).tag(sync=True)
+    plane = t.Unicode("moving").tag(sync=True)
+    plane_step: Any = t.Int(None, allow_none=True).tag(sync=True)
+    most_modes = t.Int(2, help="modes that can be put on the map").tag(sync=True)
+    probe_size = t.Int(help="datapoints in the probe, on the map or not").tag(sync=True)
     sizing = t.Unicode("equal").tag(sync=True)
     trails = t.Int().tag(sync=True)
     matrix = t.Unicode("covariance").tag(sync=True)
     spectrum_scale = t.Unicode("log").tag(sync=True)
+    signals = t.List(t.Unicode()).tag(sync=True)
+    curve_scale = t.Unicode("auto").tag(sync=True)
+    loss_curves = t.Unicode("coloring").tag(sync=True)
     marks: Any = t.List(t.Dict()).tag(sync=True)
     bookmarks: Any = t.List(t.Dict()).tag(sync=True)
     selection = t.List(t.Int()).tag(sync=True)
@@ -64,8 +78,8 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
         help="rows of [name, text] for the datapoints pointed at or selected"
     ).tag(sync=True)
     more_cards = t.Int().tag(sync=True)
-    color_source = t.Enum(("fixed", "group", "loss"), "group").tag(sync=True)
-    color_kind = t.Enum(("categorical", "sequential"), "categorical").tag(sync=True)
+    color_source = t.Enum(("fixed", "group", "loss", "loading", "drift"), "group").tag(sync=True)
+    color_kind = t.Enum(("categorical", "sequential", "diverging"), "categorical").tag(sync=True)
     color_codes = t.Bytes().tag(sync=True)
     color_title = t.Unicode().tag(sync=True)
     color_labels = t.List(t.Unicode()).tag(sync=True)

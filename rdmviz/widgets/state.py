@@ -12,13 +12,14 @@ from rdmviz.compute.rdm.detrending import DETRENDS, check_window
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values
+from rdmviz.widgets.signals import MOST_SIGNALS, offered
 
 if TYPE_CHECKING:
     from rdmviz.widgets.link import SceneLink
 
-COMPUTED_COLORINGS: Final = ("group", "loss")
+COMPUTED_COLORINGS: Final = ("group", "loss", "loading", "drift")
 METADATA: Final = " (metadata)"  # told behind a column that is called like a computed coloring
-MODES: Final = 4  # modes held at every step: two are on the map, all shape the groups
+MODES: Final = 8  # modes held at every step: any two may be on the map
 # What may be chosen, by the name of its trait.
 CHOICES: Final = {
     "detrend": DETRENDS,
@@ -29,6 +30,7 @@ CHOICES: Final = {
     "matrix": ("covariance", "correlation"),
     "spectrum_scale": ("log", "linear"),
     "curve_scale": ("auto", "log", "linear"),
+    "loss_curves": ("coloring", "groups", "selection", "mean"),
 }
 KINDS_OF_MARK: Final = ("transition", "alarm")
 
@@ -47,7 +49,8 @@ class ExplorerState(t.HasTraits):
     window
         Window length in rows, for curves and modes alike; default 64, or what a short run allows.
     coloring
-        ``"group"``, ``"loss"`` or the name of a probe column; default the first column with a few classes.
+        ``"group"``, ``"loss"``, ``"loading"``, ``"drift"`` or the name of a probe column; default the first
+        column with a few classes.
     **chosen
         Any other trait by its name.
 
@@ -58,8 +61,12 @@ class ExplorerState(t.HasTraits):
     """
 
     run = t.Instance(TrainingRun)
-    step = t.Int(help="recorded step on screen")
-    span: Any = t.Tuple(t.Int(), t.Int(), help="first and last step on the time axes")
+    step = t.Int(help="recorded step on screen; one outside the span widens the span")
+    span: Any = t.Tuple(
+        t.Int(),
+        t.Int(),
+        help="first and last step on the time axes, snapped outward to recorded ones; the step moves in",
+    )
     window = t.Int(64, help="window length, rows")
     detrend: Any = t.Unicode("linear", help="detrending of the warning curves")
     mode_detrend: Any = t.Unicode("constant", help="detrending of the modes; 'constant' keeps the drift")
@@ -70,10 +77,12 @@ class ExplorerState(t.HasTraits):
         "moving", help="'moving': each step's own modes; 'fixed': the modes of plane_step throughout"
     )
     plane_step: Any = t.Int(
-        None, allow_none=True, help="step whose modes span a fixed plane; None: the step on screen"
+        None,
+        allow_none=True,
+        help="step whose modes span a fixed plane; None: the one on screen when it is fixed",
     )
     map_scale = t.Unicode("linear", help="'linear', or 'log' for loadings that span decades")
-    coloring = t.Unicode("group", help="'group', 'loss' or a probe column")
+    coloring = t.Unicode("group", help="'group', 'loss', 'loading', 'drift' or a probe column")
     sizing = t.Unicode("equal", help="size of a datapoint: 'equal', or by its 'loading' in the map's modes")
     trails = t.Int(0, help="rows of past positions drawn behind each selected datapoint; 0: none")
     matrix = t.Unicode("covariance", help="'covariance' or 'correlation' of the datapoints' losses")
@@ -81,6 +90,10 @@ class ExplorerState(t.HasTraits):
     signals: Any = t.Tuple(help="names of the curves on screen, top to bottom; empty: the default ones")
     curve_scale = t.Unicode(
         "auto", help="axis of the curves: 'auto' (as each is best read), 'log' or 'linear'"
+    )
+    loss_curves = t.Unicode(
+        "coloring",
+        help="mean losses of the 'coloring' classes, 'groups' at this step, 'selection', or all: 'mean'",
     )
     marks: Any = t.List(
         t.Dict(), help="events on the time axes: step, kind ('transition' or 'alarm') and text of each"
@@ -108,12 +121,15 @@ class ExplorerState(t.HasTraits):
         self.lock = threading.RLock()  # held by whoever changes several things at once
         super().__init__(
             run=run,
-            step=int(run.steps[-1]) if step is None else step,
             span=chosen.pop("span", (int(run.steps[0]), int(run.steps[-1]))),
+            step=int(run.steps[-1]) if step is None else step,
             window=default_window(run.n_steps) if window is None else window,
             coloring=default_coloring(run) if coloring is None else coloring,
             **chosen,
         )
+        self._step_moves_in()
+        self.observe(self._step_moves_in, "span")
+        self.observe(self._span_widens, "step")
 
     @property
     def index(self) -> int:
@@ -167,7 +183,35 @@ class ExplorerState(t.HasTraits):
             raise OptionError(
                 f"span=({low}, {high}): two steps in order, between {first} and {last}, are expected"
             )
-        return low, high
+        return self._between(low, high)
+
+    def _between(self, low: int, high: int) -> tuple[int, int]:
+        """Return the recorded steps that hold two others between them."""
+        steps = self.run.steps
+        return (
+            int(steps[np.searchsorted(steps, low, "right") - 1]),
+            int(steps[np.searchsorted(steps, high, "left")]),
+        )
+
+    def _step_moves_in(self, _change: object = None) -> None:
+        low, high = self.span
+        if not low <= self.step <= high:
+            self.step = min(max(self.step, low), high)
+
+    def _span_widens(self, _change: object) -> None:
+        low, high = self.span
+        if not low <= self.step <= high:
+            self.span = (min(low, self.step), max(high, self.step))
+
+    @t.validate("signals")
+    def _drawable(self, proposal: Any) -> tuple[str, ...]:
+        names, known = tuple(proposal["value"]), offered(self.run)
+        for name in names:
+            if name not in known:
+                raise OptionError(f"signals: {name!r} is unknown; this run offers {', '.join(known)}")
+        if len(names) > MOST_SIGNALS or len(set(names)) < len(names):
+            raise OptionError(f"signals={names}: up to {MOST_SIGNALS} different names are expected")
+        return names
 
     @t.validate("window")
     def _fits(self, proposal: Any) -> int:
@@ -205,6 +249,11 @@ class ExplorerState(t.HasTraits):
                 "rdmviz.open_run(path) from the folder or URL that a Recorder writes"
             )
         return bool(proposal["value"])
+
+    @t.observe("plane")
+    def _keep_this_plane(self, change: Any) -> None:
+        if change["new"] == "fixed" and self.plane_step is None:
+            self.plane_step = self.step
 
     @t.validate("coloring")
     def _offered(self, proposal: Any) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
@@ -106,7 +107,13 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[Server]:
     """JupyterLab, Notebook 7 and Voila behind one server, with configuration of its own."""
-    base = tmp_path_factory.mktemp("server")
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@contextmanager
+def serving(base: Path) -> Iterator[Server]:
+    """Run a server with all its files below a folder."""
     root = base / "root"
     root.mkdir()
     port, token = free_port(), secrets.token_hex(16)

@@ -92,6 +92,7 @@ def test_keys_play_and_a_click_on_a_curve_move_time(explorer):
     page.keyboard.press("End")
     last = agree(page)
 
+    page.locator(".rdmviz-curves").scroll_into_view_if_needed()
     area = page.locator(".rdmviz-curves .plotarea_background").first.bounding_box()
     page.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
     page.wait_for_function(f"() => document.querySelector('.rdmviz-map-view').dataset.step !== '{last}'")

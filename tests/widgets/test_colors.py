@@ -50,6 +50,13 @@ def test_loss_and_group_are_carried_by_the_frames():
     run = make_run(x=[1.0, 2.0])
     assert color_by(run, "loss", 3, (-3.0, 0.0, True)).labels == ("0.001", "1")
     assert color_by(run, "group", 3, (0, 1, False)).labels == ("1", "2", "3")
+    assert color_by(run, "loading", 3, (0, 1, False)).kind == "sequential"
+
+
+def test_drift_diverges_about_zero_and_its_ends_are_told():
+    chosen = color_by(make_run(x=[1.0, 2.0]), "drift", 3, (0, 1, False), drift_scale=0.25)
+    assert (chosen.source, chosen.kind) == ("drift", "diverging")
+    assert chosen.labels == ("falls by 0.25", "0", "rises by 0.25")
 
 
 def test_python_and_browser_use_the_same_colours():
@@ -61,6 +68,6 @@ def test_python_and_browser_use_the_same_colours():
 def test_a_column_called_like_a_computed_coloring_can_be_chosen_too():
     run = make_run(loss=["a", "b", "b"])
     state = rdmviz.widgets.ExplorerState(run)
-    assert state.colorings == ("group", "loss", "loss (metadata)")
+    assert state.colorings == ("group", "loss", "loading", "drift", "loss (metadata)")
     assert color_by(run, "loss (metadata)", 3, (0, 1, False)).labels == ("b", "a")
     assert color_by(run, "loss", 3, (0, 1, False)).source == "loss"

@@ -9,7 +9,6 @@ import pytest
 import rdmviz
 from rdmviz.errors import OptionError
 from rdmviz.widgets import link as link_module
-from rdmviz.widgets.curves import BASELINES, SPECTRAL
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -72,25 +71,6 @@ def test_window_and_detrending_redraw_the_curves():
     assert np.isfinite(figure.marks[0].y).sum() == 300 - 31
 
 
-def test_the_plain_baselines_are_one_click_away():
-    explorer = rdmviz.explore(make_run())
-    assert explorer.curves.signals == SPECTRAL
-    explorer.curves.family.value = "Plain baselines"
-    assert explorer.curves.signals == BASELINES
-    assert explorer.curves.cursor.titles[0].startswith("Variance of the mean loss")
-    assert "Uncalibrated" in explorer.curves.caption.value
-
-
-@pytest.mark.parametrize("names", [["accuracy"], ["accuracy", "mean_loss", "norm"]])
-def test_recorded_metrics_are_drawn_as_recorded(names):
-    run = make_run(metrics={name: np.arange(300.0) for name in names})
-    explorer = rdmviz.explore(run)
-    explorer.curves.family.value = "Metrics"
-    drawn = [np.array(panel.figure.marks[0].y) for panel in explorer.curves._panels]
-    np.testing.assert_array_equal(drawn[0], np.arange(300.0))
-    assert np.array_equal(drawn[1], np.arange(300.0)) == (len(names) > 1)
-
-
 def test_a_datapoint_pointed_at_is_described():
     explorer = rdmviz.explore(make_run())
     explorer.scene.hovered = [3]
@@ -117,16 +97,6 @@ def test_texts_of_a_run_never_become_html():
     assert shown
     assert not any("<script" in text or "<img" in text for text in shown)
     assert [SCRIPT, SCRIPT] in explorer.scene.cards[0]  # set as text in the browser, tested there
-
-
-def test_losses_that_are_not_numbers_leave_gaps_and_words():
-    loss = np.random.default_rng(0).random((300, 6))
-    loss[200, 2] = np.nan
-    explorer = rdmviz.explore(rdmviz.TrainingRun.from_arrays(loss))
-    y = np.array(explorer.curves._panels[1].figure.marks[0].y)
-    assert np.isnan(y[200:264]).all()
-    assert np.isfinite(y[264:]).all()
-    assert "first at step 200" in explorer.curves.caption.value
 
 
 @pytest.mark.parametrize("loss", [np.ones((80, 4)), np.zeros((80, 4))])

@@ -8,6 +8,7 @@ import pytest
 import rdmviz
 from rdmviz.analysis import ModePath
 from rdmviz.widgets.frames import FrameSource, FrameState, choose_members, choose_shown
+from rdmviz.widgets.positions import MapAxes
 
 
 def make_run(rows=120, n=30, seed=0):
@@ -59,13 +60,37 @@ def test_a_frame_holds_the_modes_the_matrix_and_the_spectrum():
 def test_a_logarithmic_map_keeps_signs_and_spreads_decades():
     run = make_run()
     shown = choose_shown(30)
-    source = FrameSource(ModePath(run, window=20), shown, choose_members(shown, None), map_scale="log")
+    path = ModePath(run, window=20)
+    source = FrameSource(path, shown, choose_members(shown, None), MapAxes(shown, map_scale="log"))
     frame = unpack(source, 70)
     low, high = np.array(frame["header"][3:7]).reshape(2, 2).T
     where = (low + frame["positions"].reshape(-1, 2) / 65535 * (high - low))[:, 0]
     loading = source.path.at(70).vectors[0]
     expected = np.sign(loading) * (6 + np.log10(np.abs(loading) / np.abs(loading).max()))
     np.testing.assert_allclose(where, expected, atol=2e-3)
+
+
+def test_the_drift_of_each_datapoint_is_coded_about_zero():
+    rows = np.zeros((60, 4))
+    rows[:] = [1.0, 2.0, 3.0, 4.0]
+    rows += np.arange(60)[:, None] * np.array([0.1, -0.1, 0.025, 0.0])
+    source = make_source(rdmviz.TrainingRun.from_arrays(rows))
+    assert source.drift_scale == pytest.approx(1.9)
+    codes = unpack(source, 40)["drift"].astype(float)
+    np.testing.assert_allclose((codes - 127.5) / 127.5, [1, -1, 0.5, 0], atol=1 / 255)
+
+
+def test_frames_on_other_axes_are_packed_anew():
+    run = make_run()
+    source = make_source(run)
+    leading = unpack(source, 70)
+    source.turn_to(MapAxes(source.shown, (2, 1)))
+    swapped = unpack(source, 70)
+    np.testing.assert_array_equal(swapped["positions"][::2], leading["positions"][1::2])
+    np.testing.assert_array_equal(swapped["axes"][:4], leading["axes"][[1, 0, 3, 2]])
+    np.testing.assert_array_equal(swapped["matrix"], leading["matrix"])
+    source.turn_to(None)
+    assert unpack(source, 70)["header"][0] == FrameState.NO_PLANE
 
 
 def test_frames_do_not_depend_on_the_path_to_them():

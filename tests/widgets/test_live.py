@@ -46,6 +46,7 @@ def test_an_explorer_at_the_newest_step_keeps_to_it_and_one_elsewhere_stays(reco
     packed = explorer.map.link.frames.pack([219])
     fresh = rdmviz.explore(rdmviz.open_run(path), window=16)
     fresh.map.link.frames.loss_range = explorer.map.link.frames.loss_range
+    fresh.map.link.frames.drift_scale = explorer.map.link.frames.drift_scale
     assert packed == fresh.map.link.frames.pack([219])
     for one in (explorer, fresh):
         one.close()
@@ -57,7 +58,7 @@ def test_following_in_the_background_takes_rows_in_until_told_to_stop(recording,
     explorer = rdmviz.explore(rdmviz.open_run(path), window=16, following=True)
     record(200, 100)
     deadline = time.monotonic() + 20
-    while explorer.scene.count < 200 and time.monotonic() < deadline:
+    while explorer.state.step < 199 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert explorer.state.step == 199
     explorer.state.following = False

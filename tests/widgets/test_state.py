@@ -23,7 +23,7 @@ def test_defaults_are_the_last_step_a_window_that_fits_and_the_first_telling_col
     assert (state.step, state.index, state.window, state.coloring) == (1196, 299, 64, "kind")
     assert state.detrend == "linear"
     assert state.mode_detrend == "constant"
-    assert state.colorings == ("group", "loss", "kind", "size")
+    assert state.colorings == ("group", "loss", "loading", "drift", "kind", "size")
 
 
 @pytest.mark.parametrize(("rows", "window"), [(300, 64), (192, 64), (100, 25), (12, 5), (5, 5)])

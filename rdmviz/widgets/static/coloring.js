@@ -1,4 +1,4 @@
-// Which colour a datapoint has: a fixed code per datapoint, or one that each frame carries (group, loss).
+// Which colour a datapoint has: a fixed code per datapoint, or one that each frame carries (group, loss, loading, drift).
 
 class Coloring {
   constructor(scene) {
@@ -7,8 +7,8 @@ class Coloring {
   }
 
   refresh() {
-    this.source = this.scene.get("color_source"); // "fixed" | "group" | "loss"
-    this.kind = this.scene.get("color_kind"); // "categorical" | "sequential"
+    this.source = this.scene.get("color_source"); // "fixed" | "group" | "loss" | "loading" | "drift"
+    this.kind = this.scene.get("color_kind"); // "categorical" | "sequential" | "diverging"
     this.codes = typedTrait(this.scene, "color_codes", Uint8Array);
   }
 
@@ -17,7 +17,11 @@ class Coloring {
   }
 
   paint(code) {
-    return this.kind === "categorical" ? categoryColor(code) : rampColor(SEQUENTIAL, code);
+    return this.kind === "categorical" ? categoryColor(code) : rampColor(this.table, code);
+  }
+
+  get table() {
+    return this.kind === "diverging" ? DIVERGING_POINTS : SEQUENTIAL;
   }
 
   // The legend as DOM nodes; texts come from the run and are set as text only.
@@ -34,8 +38,9 @@ class Coloring {
       });
     } else {
       const bar = element("span", "rdmviz-ramp");
-      bar.style.background = `linear-gradient(90deg, ${[0, 51, 102, 153, 204, 255].map((c) => rampColor(SEQUENTIAL, c)).join(",")})`;
-      host.append(element("span", "", labels[0] ?? ""), bar, element("span", "", labels[1] ?? ""));
+      bar.style.background = `linear-gradient(90deg, ${[0, 51, 102, 153, 204, 255].map((c) => rampColor(this.table, c)).join(",")})`;
+      const [low, ...rest] = labels;
+      host.append(element("span", "", low ?? ""), bar, element("span", "", rest.at(-1) ?? ""));
     }
   }
 }

@@ -26,6 +26,11 @@ const EXPLANATIONS = {
     "Before a second-order transition fluctuations grow and slow down: spectral heat capacity rises and the participation ratio falls, ahead of the change in the loss.",
     "A falling loss raises both without any transition, so detrend. A window shorter than the relaxation time sees nothing. A rise is no alarm until its false-alarm rate on control runs is known. First-order transitions give no warning.",
   ],
+  comparison: [
+    "Runs on one axis: by step, counted from a transition of each, or by the lowest mean loss so far. The curves share a scale, the maps a cursor. With one probe, the overlap says how far the leading modes of two runs span the same subspace of datapoints: 1 wholly, 0 not at all.",
+    "Aligned by transition, curves and maps of runs that learn the same thing fall together, and the overlap rises there: the same datapoints reorganise.",
+    "A drift that all datapoints share makes any two runs overlap: the dotted line, for exchanged datapoints, shows how much. Axes and signs of the maps are each run's own. Aligned by loss, a run that learns something else on the way looks late. A largest drift or heat capacity is a criterion, not a detected transition.",
+  ],
 };
 const EXPLAINED_AS = ["What is this?", "What would a transition look like?", "What can fool it?"];
 

@@ -1,6 +1,6 @@
 // Frames held in the browser: what the map, matrix and spectrum show at one recorded step, packed by the kernel.
-// What the person looks at now goes first, then the rows just ahead, then a coarse grid over the whole run (so that
-// a fast drag always finds a frame near by), then all the rest around the current row, until the budget is full.
+// What the person looks at now goes first, then the rows just ahead, then a coarse grid over the span of time on screen
+// (so that a fast drag always finds a frame near by), then all the rest around the current row, until the budget is full.
 
 const BUDGET_BYTES = 10e6;
 const GRID_SHARE = 0.2; // of the budget
@@ -22,6 +22,7 @@ class FrameStore {
     this.last = scene.get("index");
     scene.on("msg:custom", (content, buffers) => this.receive(content, buffers));
     scene.on("change:epoch", () => this.forget());
+    scene.on("change:span", () => this.fetch());
     scene.on("change:index", () => {
       const index = scene.get("index");
       if (index !== this.last) this.direction = index > this.last ? 1 : -1;
@@ -37,9 +38,10 @@ class FrameStore {
     return Math.max(4 * CHUNK_FRAMES, Math.floor(BUDGET_BYTES / this.scene.get("layout").nbytes));
   }
 
-  // Rows of the coarse grid are multiples of this.
-  get gridStride() {
-    return Math.max(1, Math.ceil(this.scene.get("count") / (GRID_SHARE * this.capacity)));
+  // The coarse grid over the span: its rows are multiples of the stride.
+  get grid() {
+    const [low, high] = spanRows(this.scene);
+    return { low, high, stride: Math.max(1, Math.ceil((high - low + 1) / (GRID_SHARE * this.capacity))) };
   }
 
   forget() {
@@ -78,7 +80,9 @@ class FrameStore {
   wanted() {
     const index = this.scene.get("index");
     const count = this.scene.get("count");
+    const { low, high, stride } = this.grid;
     const missing = (row) => row >= 0 && row < count && !this.held.has(row) && !this.asked.has(row);
+    const within = (row) => (row >= low && row <= high ? row : -1);
     const collect = (rows, most) => {
       const found = [];
       for (const row of rows) {
@@ -88,12 +92,12 @@ class FrameStore {
       return found;
     };
     if (missing(index)) return collect(this.ahead(index, URGENT_FRAMES), URGENT_FRAMES);
-    const near = collect(this.ahead(index, NEAR_ROWS), CHUNK_FRAMES);
+    const near = collect(this.ahead(index, NEAR_ROWS), CHUNK_FRAMES).filter((row) => within(row) >= 0);
     if (near.length) return near;
-    const stride = this.gridStride;
-    const grid = collect(outward(Math.round(index / stride), 1, Math.ceil(count / stride), (k) => k * stride), CHUNK_FRAMES);
+    const cells = Math.ceil((high - low) / stride);
+    const grid = collect(outward(Math.round(index / stride), 1, cells, (k) => within(k * stride)), CHUNK_FRAMES);
     if (grid.length) return grid;
-    const reach = Math.floor(0.4 * (this.capacity - count / stride));
+    const reach = Math.floor(0.4 * (this.capacity - cells));
     return collect(outward(index, this.direction, reach, (row) => row), CHUNK_FRAMES);
   }
 
@@ -123,8 +127,8 @@ class FrameStore {
     const surplus = this.held.size - this.capacity;
     if (surplus <= 0) return;
     const index = this.scene.get("index");
-    const stride = this.gridStride;
-    const loose = [...this.held.keys()].filter((row) => row % stride !== 0);
+    const { low, high, stride } = this.grid;
+    const loose = [...this.held.keys()].filter((row) => row % stride !== 0 || row < low || row > high);
     loose.sort((a, b) => Math.abs(b - index) - Math.abs(a - index));
     for (const row of loose.slice(0, surplus)) this.held.delete(row);
   }
@@ -142,17 +146,25 @@ function* outward(place, direction, reach, row) {
 function unpackFrame(bytes, base, layout) {
   const field = (Kind, name, length) => new Kind(bytes, base + layout.offsets[name], length);
   const header = field(Float32Array, "header", 8);
+  const axes = field(Float32Array, "axes", 5);
   return {
     state: header[0],
     trace: header[1],
     ratio: header[2],
     ends: [header[3], header[4], header[5], header[6]],
     matrixScale: header[7],
+    variances: [axes[0], axes[1]],
+    largest: [axes[2], axes[3]],
+    logarithmic: axes[4] === 1,
     eigenvalues: field(Float32Array, "eigenvalues", layout.eigenvalues),
     order: field(Uint32Array, "order", layout.matrix),
     positions: field(Uint16Array, "positions", 2 * layout.shown),
     group: field(Uint8Array, "group", layout.shown),
     loss: field(Uint8Array, "loss", layout.shown),
+    drift: field(Uint8Array, "drift", layout.shown),
+    get loading() {
+      return (this.loadingCodes ??= loadingCodes(this));
+    },
     matrix: field(Uint8Array, "matrix", (layout.matrix * (layout.matrix + 1)) / 2),
   };
 }

@@ -1,7 +1,12 @@
 // The one entry point: a view draws the part of the scene that its model names.
 
 const PARTS = {
+  comparison_bar: renderComparisonBar,
+  comparison_card: renderComparisonCard,
+  comparison_cursor: renderComparisonCursor,
+  comparison_heading: renderComparisonHeading,
   cursor: renderCursor,
+  curves_head: renderCurvesHead,
   datapoints: renderDatapoints,
   legend: renderLegend,
   map: renderMap,
@@ -13,7 +18,7 @@ const PARTS = {
 
 export default {
   async render({ model, el }) {
-    const scene = await sceneOf(model);
+    const scene = await referredModel(model, "scene");
     return PARTS[model.get("part")](model, el, scene);
   },
 };

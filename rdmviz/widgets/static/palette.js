@@ -5,6 +5,7 @@ const CATEGORIES = ["#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55
 const OTHER = "#8a8a8a";
 
 const SEQUENTIAL = ramp(["#2d1e5f", "#3b528b", "#2a788e", "#22a884", "#7ad151", "#f0e442"]);
+const DIVERGING_POINTS = ramp(["#0b5fd0", "#5b93d6", "#949494", "#d98a4a", "#d9480f"]); // its middle shows on white and on black
 const DIVERGING_LIGHT = ramp(["#08519c", "#4a90c8", "#b5d3e9", "#fafafa", "#f6c4a4", "#dd6b4d", "#a50f15"]);
 const DIVERGING_DARK = ramp(["#9ecbff", "#4a90c8", "#1d4468", "#17191d", "#6b2b1c", "#d9623f", "#ffc9a8"]);
 
@@ -40,18 +41,32 @@ function readTheme(el) {
   const take = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
   const background = take("--jp-layout-color0", "#ffffff");
   const probe = document.createElement("canvas").getContext("2d");
-  probe.fillStyle = background;
-  probe.fillRect(0, 0, 1, 1);
+  for (const paint of ["#ffffff", background]) {
+    probe.fillStyle = paint; // a host's background may be see-through
+    probe.fillRect(0, 0, 1, 1);
+  }
   const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
   const dark = 0.299 * r + 0.587 * g + 0.114 * b < 128;
   return {
     dark,
     background,
+    pixel: pixelColor(r, g, b),
     text: take("--jp-content-font-color1", dark ? "#f0f0f0" : "#1a1a1a"),
     muted: dark ? "#a9b0b8" : "#5c636b",
+    zero: pixelOf(dark ? "#6b737c" : "#9aa1a9"),
     line: dark ? "#41474e" : "#d4d8dd",
     cursor: dark ? "#ffb86b" : "#c2410c",
     font: take("--jp-ui-font-family", "system-ui, sans-serif"),
     diverging: dark ? DIVERGING_DARK : DIVERGING_LIGHT,
   };
+}
+
+// A colour as one little-endian RGBA pixel of an ImageData.
+function pixelColor(r, g, b) {
+  return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+}
+
+// The same of any colour that this file gives out.
+function pixelOf(color) {
+  return pixelColor(...(color[0] === "#" ? channels(color) : color.slice(4, -1).split(",").map(Number)));
 }

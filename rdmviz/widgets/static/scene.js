@@ -30,17 +30,42 @@ function sharedScene(scene) {
   return scene.rdmvizShared;
 }
 
-// The scene is another model; the host passes its reference as a string.
-async function sceneOf(model) {
-  const reference = model.get("scene");
+// A trait that holds another model, such as the scene; the host passes its reference as a string.
+async function referredModel(model, trait) {
+  const reference = model.get(trait);
   return typeof reference === "string" ? model.widget_manager.get_model(reference.slice("IPY_MODEL_".length)) : reference;
 }
 
 const KERNEL_MS = 60;
 
-// Move to a row: every view here follows at once, the kernel hears of it a few times a second.
+// Move to a row: every view here follows at once, the kernel hears of it a few times a second. A row outside the span widens it.
 function moveScene(scene, index) {
+  const step = sharedScene(scene).steps[index];
+  const [low, high] = scene.get("span");
+  if (step < low || step > high) scene.set("span", [Math.min(low, step), Math.max(high, step)]);
   scene.set("index", index);
+  tellKernel(scene);
+}
+
+// Zoom all time axes to the rows between two; the row on screen moves in.
+function zoomScene(scene, one, other) {
+  const { steps } = sharedScene(scene);
+  const last = steps.length - 1;
+  const inside = (row) => Math.max(0, Math.min(last, Math.round(row)));
+  let [low, high] = [inside(Math.min(one, other)), inside(Math.max(one, other))];
+  if (low === high) [low, high] = high < last ? [low, high + 1] : [Math.max(0, low - 1), high];
+  scene.set({ span: [steps[low], steps[high]], index: Math.max(low, Math.min(high, scene.get("index"))) });
+  tellKernel(scene);
+}
+
+// First and last row of the span.
+function spanRows(scene) {
+  const { steps } = sharedScene(scene);
+  const [low, high] = scene.get("span");
+  return [nearestRow(steps, low), nearestRow(steps, high)];
+}
+
+function tellKernel(scene) {
   scene.rdmvizTelling ??= setTimeout(() => {
     scene.rdmvizTelling = undefined;
     scene.save_changes();

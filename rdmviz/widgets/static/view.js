@@ -3,7 +3,9 @@
 
 const SHARED_BY_ALL = ["index", "selection", "hovered", "notes", "color_source", "color_kind", "color_codes"];
 
-// `make(figure)` returns the picture: an object with draw(frame, theme, coloring, marks); `traits` are further traits it draws.
+const WAITING_MS = 150;
+
+// `make(figure)` returns the picture: an object with draw(frame, theme, coloring, marks, row); `traits` are further traits it draws.
 function pictureView(el, scene, name, title, make, traits = []) {
   const root = element("div", `rdmviz-view rdmviz-${name}-view`);
   const figure = element("figure", "rdmviz-figure");
@@ -19,22 +21,25 @@ function pictureView(el, scene, name, title, make, traits = []) {
   const shared = sharedScene(scene);
   const store = frameStore(scene);
   const picture = make(figure);
-  let drawn = null;
+  let [drawn, greying] = [null, 0];
   // After a change of window or detrending the old picture is greyed until the new one is here.
   const waiting = (is) => {
-    root.classList.toggle("rdmviz-waiting", is);
     root.setAttribute("aria-busy", String(is));
-    if (is) {
-      note.textContent = "Computing …";
-      note.hidden = false;
-    }
+    clearTimeout(greying);
+    if (!is) root.classList.remove("rdmviz-waiting");
+    else greying = setTimeout(showWaiting, WAITING_MS); // what comes at once does not flash
+  };
+  const showWaiting = () => {
+    root.classList.add("rdmviz-waiting");
+    note.textContent = "Computing …";
+    note.hidden = false;
   };
   const [schedule, stopRedrawing] = redrawing(root, (theme) => {
     const wanted = scene.get("index");
     const index = store.at(wanted) ? wanted : store.onTheWay(drawn, wanted);
     if (index === null) return; // the picture stays until a frame is here
     const frame = store.at(index);
-    picture.draw(frame, theme, shared.coloring, shared.marked());
+    picture.draw(frame, theme, shared.coloring, shared.marked(), index);
     note.textContent = scene.get("notes")[frame.state] ?? "";
     note.hidden = !note.textContent;
     drawn = index;
@@ -53,6 +58,7 @@ function pictureView(el, scene, name, title, make, traits = []) {
       waiting(true);
     }),
     () => store.listeners.delete(arrived),
+    () => clearTimeout(greying),
     () => picture.stop?.(),
   ];
   schedule();
