@@ -1,13 +1,13 @@
 // The table of datapoints: selected, strongest or found. Rows are made when the kernel sends others; values at the step are
 // written into them when time comes to rest, and a few times a second while it moves.
 
-const REST_MS = 180;
-const UNSEEN_MS = 700; // a table that is scrolled away waits longer, and does not follow on the way
-const MOVING_MS = 500;
-const FIND_MS = 350;
+const TABLE_REST_MS = 180;
+const TABLE_UNSEEN_MS = 700; // a table that is scrolled away waits longer, and does not follow on the way
+const TABLE_MOVING_MS = 500;
+const TABLE_FIND_MS = 350;
 const TABLE_TRAITS = ["rows", "columns", "values", "shades", "curves", "pictures", "sorted_by", "total", "page", "title", "caption", "note", "counts", "showing"];
-const VALUE_KEYS = ["loss", "drift", "loading_x", "share_x", "loading_y", "share_y", "group"];
-const PAGE_ROWS = 50;
+const TABLE_VALUES = ["loss", "drift", "loading_x", "share_x", "loading_y", "share_y", "group"];
+const TABLE_PAGE_ROWS = 50;
 
 function renderDatapoints(model, el, scene) {
   const root = element("div", "rdmviz-view rdmviz-datapoints");
@@ -116,7 +116,7 @@ function renderDatapoints(model, el, scene) {
     cells.forEach((made, r) => {
       for (const { key, kind } of columns) {
         if (!made.values[key]) continue;
-        const text = formatValue(kind, numbers[r * VALUE_KEYS.length + VALUE_KEYS.indexOf(key)]);
+        const text = formatTableValue(kind, numbers[r * TABLE_VALUES.length + TABLE_VALUES.indexOf(key)]);
         if (made.values[key].textContent !== text) made.values[key].textContent = text;
       }
       for (const node of made.tokens) shadeToken(node, shades[token++]);
@@ -128,8 +128,8 @@ function renderDatapoints(model, el, scene) {
     const losses = typedTrait(model, "curves", Float32Array);
     const [first, last] = [shared.steps[0], shared.steps[shared.steps.length - 1]];
     const places = Array.from(rows, (row) => (shared.steps[row] - first) / (last - first || 1));
-    const scale = curveScale(losses);
-    cells.forEach((made, r) => drawCurve(made.curve, losses.subarray(r * rows.length, (r + 1) * rows.length), places, scale, theme));
+    const scale = smallCurveScale(losses);
+    cells.forEach((made, r) => drawSmallCurve(made.curve, losses.subarray(r * rows.length, (r + 1) * rows.length), places, scale, theme));
     const every = rows.length < shared.steps.length ? `${rows.length} of ${formatStep(shared.steps.length)} recorded rows` : "every recorded row";
     curvesAre = `Loss at ${every}; one scale for all of these rows${scale.log ? ", logarithmic" : ""}`;
   };
@@ -151,7 +151,7 @@ function renderDatapoints(model, el, scene) {
     const { steps } = shared;
     const share = (steps[model.get("at")] - steps[0]) / (steps[steps.length - 1] - steps[0] || 1);
     for (const { mark } of cells) {
-      mark.style.transform = `translateX(${(share * (CURVE_WIDTH - 2)).toFixed(1)}px)`;
+      mark.style.transform = `translateX(${(share * (SMALL_CURVE_WIDTH - 2)).toFixed(1)}px)`;
       mark.style.background = theme.cursor;
     }
   };
@@ -185,12 +185,12 @@ function renderDatapoints(model, el, scene) {
   watching.observe(root);
   const follow = () => {
     const now = performance.now();
-    if (seen && now - asked > MOVING_MS) {
+    if (seen && now - asked > TABLE_MOVING_MS) {
       asked = now;
       send({ kind: "at", index: scene.get("index"), moving: true });
     }
     clearTimeout(resting);
-    resting = setTimeout(() => send({ kind: "at", index: scene.get("index"), moving: false }), seen ? REST_MS : UNSEEN_MS);
+    resting = setTimeout(() => send({ kind: "at", index: scene.get("index"), moving: false }), seen ? TABLE_REST_MS : TABLE_UNSEEN_MS);
   };
 
   const lineOf = (event) => event.target.closest?.("tbody tr");
@@ -273,7 +273,7 @@ function tableBar(root, model, choose, send) {
   };
   find.addEventListener("input", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(ask, find.value ? FIND_MS : 0);
+    waiting = setTimeout(ask, find.value ? TABLE_FIND_MS : 0);
   });
   find.addEventListener("keydown", (event) => {
     event.stopPropagation(); // letters are no shortcuts of the host here
@@ -349,11 +349,11 @@ function tablePager(root, box, model, choose) {
   return {
     show: () => {
       const [page, total, held] = [model.get("page"), model.get("total"), model.get("rows").length];
-      const first = page * PAGE_ROWS + 1;
-      words.textContent = !total ? "" : total > PAGE_ROWS ? `Showing ${formatStep(first)}–${formatStep(first + held - 1)} of ${formatStep(total)}` : `${formatStep(total)} of ${formatStep(model.get("of"))} datapoints`;
+      const first = page * TABLE_PAGE_ROWS + 1;
+      words.textContent = !total ? "" : total > TABLE_PAGE_ROWS ? `Showing ${formatStep(first)}–${formatStep(first + held - 1)} of ${formatStep(total)}` : `${formatStep(total)} of ${formatStep(model.get("of"))} datapoints`;
       back.disabled = page === 0;
       on.disabled = first + held > total;
-      back.hidden = on.hidden = total <= PAGE_ROWS;
+      back.hidden = on.hidden = total <= TABLE_PAGE_ROWS;
       box.hidden = !total;
     },
   };
