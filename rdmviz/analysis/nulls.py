@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -38,6 +39,7 @@ def null_edge(
     level: float = 0.95,
     draws: int = 99,
     seed: int = 0,
+    between: Callable[[], object] | None = None,
 ) -> xr.Dataset:
     """Tell the modes of the trailing window that ends at a step from noise.
 
@@ -64,6 +66,8 @@ def null_edge(
         Probability that noise alone stays below the edge with all of its modes.
     draws, seed
         Surrogate windows of all methods but the last, and the seed that they are drawn with.
+    between
+        Called before each of them is drawn; it may wait while others work, or raise to end this.
 
     Returns
     -------
@@ -117,7 +121,13 @@ def null_edge(
             p_values = None
         else:
             drawn = surrogate_edge(
-                found.fluctuations(), detrend, how=method, draws=draws, level=level, seed=seed
+                found.fluctuations(),
+                detrend,
+                how=method,
+                draws=draws,
+                level=level,
+                seed=seed,
+                between=between,
             )
             edge, noise, n_above = drawn.edge, found.trace / run.n_samples, drawn.n_above
             p_values = drawn.p_values

@@ -20,8 +20,9 @@ from rdmviz.compute.rdm.detrending import Detrend, check_window
 from rdmviz.compute.rdm.followed import FollowedSigns
 from rdmviz.compute.rdm.gram import BandedGram
 from rdmviz.compute.rdm.modes import WindowModes, check_modes
+from rdmviz.compute.rdm.pairs import correlation, directions
 from rdmviz.compute.rdm.signs import SignChain
-from rdmviz.compute.rdm.windows import WindowTraces, window_traces
+from rdmviz.compute.rdm.windows import FLAT, WindowTraces, stillness, window_traces
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
@@ -55,6 +56,8 @@ class ModeFrame:
         covariance is ``X^T X / nu``. All of them without an argument.
     nu
         Degrees of freedom, ``window - degree - 1``.
+    size
+        Of each datapoint's losses in the window, to which rounding is relative, ``(n,)``, loss.
     """
 
     index: int
@@ -66,6 +69,7 @@ class ModeFrame:
     trace: float
     fluctuations: Callable[..., Floats]
     nu: int
+    size: Floats
 
     @property
     def participation_ratio(self) -> float:
@@ -77,6 +81,18 @@ class ModeFrame:
         """2RDM of some of the datapoints, ``(m, m)``, loss²."""
         rows = self.fluctuations(samples)
         return np.asarray(rows.T @ rows / self.nu)
+
+    def correlation(self, samples: NDArray[np.intp]) -> Floats:
+        """Correlations of some of the datapoints, ``(m, m)``; NaN for those that do not move."""
+        return correlation(self.fluctuations(samples), self._still(samples))
+
+    def directions(self, samples: NDArray[np.intp]) -> Floats:
+        """Fluctuations of unit norm, ``(window, m)``; NaN for datapoints that do not move."""
+        return directions(self.fluctuations(samples), self._still(samples))
+
+    def _still(self, samples: NDArray[np.intp]) -> Floats:
+        rows = self.nu + 1
+        return np.asarray(stillness(FLAT**2 * rows * self.size[samples] ** 2))
 
 
 class ModePath:
@@ -152,6 +168,7 @@ class ModePath:
             trace=found.trace,
             fluctuations=found.fluctuations,
             nu=found.nu,
+            size=np.abs(self.run.rows(index, index + 1)[0].astype(np.float64)) + np.abs(found.displacement),
         )
 
     def groups_at(self, index: int) -> NDArray[np.int64]:

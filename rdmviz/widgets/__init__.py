@@ -10,6 +10,7 @@ from rdmviz.widgets.datapoints import DatapointTable
 from rdmviz.widgets.explorer import Explorer, explore
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
+from rdmviz.widgets.mode_strip import ModeStrip
 from rdmviz.widgets.spectrum import SpectrumView
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.time_bar import TimeBar
@@ -23,6 +24,7 @@ __all__ = [
     "ExplorerState",
     "Legend",
     "MatrixView",
+    "ModeStrip",
     "SpectrumView",
     "TimeBar",
     "WarningCurves",

@@ -18,7 +18,7 @@ from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import shorten
 from rdmviz.widgets.comparison_scene import RUN_COLORS, ComparisonCursor, ComparisonScene, logarithmic
 from rdmviz.widgets.comparison_state import METRIC, ComparisonState
-from rdmviz.widgets.curves import _ticks
+from rdmviz.widgets.panel import ticks
 
 Floats = NDArray[np.float64]
 
@@ -240,7 +240,7 @@ class _Axis:
         kind = bqplot.LogScale if log else bqplot.LinearScale
         falls = bool(at[0] > at[-1])
         self.scale = kind(min=low, max=high if high > low else low + 1, reverse=falls)
-        self.ticks = _ticks(low, high, log=log)
+        self.ticks = ticks(low, high, log=log)
         self.format = "~g" if falls else ",d"
 
     def held(self, x: Floats, values: Floats) -> Floats:
@@ -295,7 +295,7 @@ class _Panel:
             scale=scale,
             side="left",
             tick_format=".0e" if log else "~g" if high < 1e4 else ",d",
-            tick_values=_ticks(low, high, log=log),
+            tick_values=ticks(low, high, log=log),
             grid_lines="solid",
         )
         marks = [

@@ -111,7 +111,8 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         frames = self.state.link.frames
         row = max(change["new"], 0)
         first = frames.path.first
-        row = first + (row - first) // frames.steady_rows * frames.steady_rows if row >= first else row
+        steady = frames.arrangement.steady_rows
+        row = first + (row - first) // steady * steady if row >= first else row
         if row != self._grouped_at:
             self._grouped_at = row
             self.refresh()

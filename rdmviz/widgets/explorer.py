@@ -20,6 +20,7 @@ from rdmviz.widgets.datapoints import DatapointTable
 from rdmviz.widgets.frames import LARGEST_MAP
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
+from rdmviz.widgets.mode_strip import ModeStrip
 from rdmviz.widgets.preparing import Preparing, takes_long
 from rdmviz.widgets.scene import Scene
 from rdmviz.widgets.spectrum import SpectrumView
@@ -135,11 +136,12 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.map = DatapointMap(state)
         self.matrix = MatrixView(state)
         self.spectrum = SpectrumView(state)
+        self.strip = ModeStrip(state)
         self.datapoints = DatapointTable(state)
         self.status = StatusLine(state)
         self.controls = Controls(state, self._try_window)
         pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
-        stage = ipywidgets.VBox([self.legend, pictures]).add_class("rdmviz-stage")
+        stage = ipywidgets.VBox([self.legend, pictures, self.strip]).add_class("rdmviz-stage")
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         before = self.children
         self.children = [self._head(), self.controls, self.status, self.time, body, self.datapoints]

@@ -16,18 +16,18 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rdmviz.analysis import ModeFrame, ModePath, ordering
+from rdmviz.analysis import ModeFrame, ModePath
 from rdmviz.analysis.datapoints import loss_outlines
 from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.errors import FlatWindowError, NonFiniteLossError
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.arrangement import Arrangement
+from rdmviz.widgets.cells import block_cells
 from rdmviz.widgets.positions import MapAxes
 
 LARGEST_MAP: Final = 20_000
-LARGEST_MATRIX: Final = 96
 MOST_EIGENVALUES: Final = 24
 _CACHE_BYTES: Final = 8_000_000
-_STEADY_SHARE: Final = 4  # groups and the matrix's order hold for a quarter of a window: nothing flickers
 
 
 class FrameState(IntEnum):
@@ -47,13 +47,15 @@ class FrameLayout:
     ``header`` float32[8]: state, trace, participation ratio, ends of the map's axes (x low, high, y low,
     high), matrix scale;
     ``axes`` float32[5]: variance along the map's x and y, their largest loadings, whether logarithmic;
-    ``eigenvalues`` float32; ``order`` uint32 (rows of the matrix, as places among the shown datapoints);
-    ``positions`` uint16 pairs; ``group``, ``loss`` and ``drift`` (127.5 is zero) uint8 per datapoint;
-    ``matrix`` uint8, lower triangle by rows, 128 is zero.
+    ``eigenvalues`` float32; ``order`` uint16 (rows of the matrix, as places among the shown datapoints) and
+    ``starts`` uint16 (first row of each of its blocks); ``positions`` uint16 pairs; ``group``, ``loss`` and
+    ``drift`` (127.5 is zero) uint8 per datapoint; ``covariance`` and ``correlation`` uint8, lower triangles
+    of blocks by rows, see :mod:`rdmviz.widgets.cells`.
     """
 
     shown: int
     matrix: int
+    blocks: int
     eigenvalues: int
 
     @property
@@ -63,12 +65,14 @@ class FrameLayout:
             "header": ("<f4", 8),
             "axes": ("<f4", 5),
             "eigenvalues": ("<f4", self.eigenvalues),
-            "order": ("<u4", self.matrix),
+            "order": ("<u2", self.matrix),
+            "starts": ("<u2", self.blocks),
             "positions": ("<u2", 2 * self.shown),
             "group": ("u1", self.shown),
             "loss": ("u1", self.shown),
             "drift": ("u1", self.shown),
-            "matrix": ("u1", self.matrix * (self.matrix + 1) // 2),
+            "covariance": ("u1", self.blocks * (self.blocks + 1) // 2),
+            "correlation": ("u1", self.blocks * (self.blocks + 1) // 2),
         }
         names, formats, offsets, end = [], [], [], 0
         for name, (kind, length) in fields.items():
@@ -86,6 +90,7 @@ class FrameLayout:
         return {
             "shown": self.shown,
             "matrix": self.matrix,
+            "blocks": self.blocks,
             "eigenvalues": self.eigenvalues,
             "nbytes": dtype.itemsize,
             "offsets": {name: int(field[1]) for name, field in dtype.fields.items()},
@@ -101,8 +106,8 @@ class FrameSource:
         The modes along the run.
     shown
         Datapoints on the map, at most `LARGEST_MAP`.
-    members
-        Places among ``shown`` of the datapoints in the matrix.
+    preferred
+        Places among ``shown``, the first to be in the matrix first.
     axes
         Those of the map; default the two leading modes of each row. None where its plane has no modes.
     colored
@@ -114,24 +119,25 @@ class FrameSource:
         self,
         path: ModePath,
         shown: NDArray[np.intp],
-        members: NDArray[np.intp],
+        preferred: NDArray[np.intp],
         axes: MapAxes | Literal["leading"] | None = "leading",
         colored: tuple[tuple[float, float, bool], float] | None = None,
     ) -> None:
         self.path = path
         self.shown = shown
-        self.members = members
+        self.arrangement = Arrangement(path, shown, preferred)
         self.axes = MapAxes(shown) if axes == "leading" else axes
         self.layout = FrameLayout(
-            len(shown), len(members), min(MOST_EIGENVALUES, path.window, path.run.n_samples)
+            len(shown),
+            self.arrangement.size,
+            self.arrangement.blocks,
+            min(MOST_EIGENVALUES, path.window, path.run.n_samples),
         )
         self.loss_range, self.drift_scale = colored or (
             loss_range(path.run),
             drift_scale(path.run, path.window),
         )
-        self._lower = np.tril_indices(len(members))
         self._packed: OrderedDict[int, bytes] = OrderedDict()
-        self._decided: dict[int, tuple[NDArray[np.uint8], NDArray[np.intp]]] = {}
 
     def turn_to(self, axes: MapAxes | None) -> None:
         """Put the map on other axes; all else of the frames stays."""
@@ -178,40 +184,20 @@ class FrameSource:
             out["header"][0] = FrameState.NO_PLANE
             return out
         places = self.axes.at(frame)
-        group, order = self._blocks(index)
-        covariance = frame.covariance(self.shown[order])
-        scale = float(np.abs(covariance).max()) or 1.0
-        signed_root = np.sign(covariance) * np.sqrt(np.abs(covariance) / scale)
+        arranged = self.arrangement.at(index)
+        cells = block_cells(frame, self.shown[arranged.order], arranged.starts)
         top = frame.eigenvalues[: self.layout.eigenvalues]
-        out["header"] = (FrameState.SHOWN, frame.trace, frame.participation_ratio, *places.ends, scale)
+        out["header"] = (
+            *(FrameState.SHOWN, frame.trace, frame.participation_ratio),
+            *(*places.ends, cells.scale),
+        )
         out["axes"] = (*places.variances, *places.largest, self.axes.map_scale == "log")
         out["eigenvalues"][: len(top)] = top
-        out["order"] = order
+        out["order"], out["starts"] = arranged.order, arranged.starts
         out["positions"] = places.packed.ravel()
-        out["group"] = group
-        out["matrix"] = np.rint(127.5 + 127.5 * signed_root)[self._lower]
+        out["group"] = arranged.group
+        out["covariance"], out["correlation"] = cells.covariance, cells.correlation
         return out
-
-    @property
-    def steady_rows(self) -> int:
-        """Rows for which groups and the order of the matrix stay the same."""
-        return max(1, self.path.window // _STEADY_SHARE)
-
-    def _blocks(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-        """Return groups of the shown datapoints, and the places of the matrix's datapoints in order.
-
-        Both are decided at the last row of a fixed grid, so they do not depend on the path to this row.
-        """
-        keyframe = self.path.first + (index - self.path.first) // self.steady_rows * self.steady_rows
-        if keyframe not in self._decided:
-            try:
-                labels = self.path.groups_at(keyframe)
-                ordered = ordering(self.path.at(keyframe), self.shown[self.members], labels)
-                decided = labels[self.shown].astype(np.uint8), np.searchsorted(self.shown, ordered)
-            except (FlatWindowError, NonFiniteLossError):
-                decided = np.zeros(len(self.shown), np.uint8), self.members
-            self._decided[keyframe] = decided
-        return self._decided[keyframe]
 
     def _loss_codes(self, index: int) -> NDArray[np.uint8]:
         return loss_codes(self.path.run.rows(index, index + 1)[0, self.shown], self.loss_range)
@@ -260,29 +246,3 @@ def loss_codes(losses: NDArray[Any], ends: tuple[float, float, bool]) -> NDArray
 def choose_shown(n: int) -> NDArray[np.intp]:
     """Datapoints on the map: all, or an even thinning to `LARGEST_MAP` (computed on all, drawn for these)."""
     return np.unique(np.linspace(0, n - 1, min(n, LARGEST_MAP)).astype(np.intp))
-
-
-def choose_members(shown: NDArray[np.intp], classes: NDArray[Any] | None) -> NDArray[np.intp]:
-    """Places among ``shown`` of the datapoints in the matrix, with an equal share for every class."""
-    if len(shown) <= LARGEST_MATRIX:
-        return np.arange(len(shown))
-    codes = (
-        np.zeros(len(shown), int) if classes is None else np.unique(classes[shown], return_inverse=True)[1]
-    )
-    if codes.max() >= LARGEST_MATRIX:
-        codes[:] = 0
-    # Rank within the class, evenly spread: the smallest ranks are the same number from every class.
-    rank = np.empty(len(codes))
-    for code in np.unique(codes):
-        places = np.flatnonzero(codes == code)
-        even = np.argsort(np.argsort(_spread(len(places))))
-        rank[places] = even
-    return np.sort(np.argsort(rank, kind="stable")[:LARGEST_MATRIX])
-
-
-def _spread(count: int) -> NDArray[np.float64]:
-    """Van der Corput numbers: any leading share of their order is spread evenly over the places."""
-    bits = max(1, int(np.ceil(np.log2(max(count, 2)))))
-    places = np.arange(count)
-    digits = (places[:, None] >> np.arange(bits)) & 1
-    return np.asarray(digits @ 2.0 ** np.arange(bits)[::-1])

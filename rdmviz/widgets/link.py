@@ -7,16 +7,11 @@ from typing import Any, Final
 from rdmviz.analysis import FixedPlane, ModePath
 from rdmviz.compute.rdm.clusters import MAX_COUNT
 from rdmviz.errors import ComputeError, FlatWindowError, NonFiniteLossError, WindowError
+from rdmviz.widgets.arrangement import by_preference
+from rdmviz.widgets.at_rest import Details
 from rdmviz.widgets.cards import MOST_CARDS, card
 from rdmviz.widgets.colors import classes, color_by
-from rdmviz.widgets.frames import (
-    FrameSource,
-    FrameState,
-    choose_members,
-    choose_shown,
-    drift_scale,
-    loss_range,
-)
+from rdmviz.widgets.frames import FrameSource, FrameState, choose_shown, drift_scale, loss_range
 from rdmviz.widgets.live import Following
 from rdmviz.widgets.positions import MapAxes
 from rdmviz.widgets.scene import SHARED, Scene
@@ -62,6 +57,7 @@ class SceneLink:
         state.observe(self._on_coloring, "coloring")
         state.observe(self._on_rows, "run")
         self.following = Following(state)
+        self.details = Details(self)
         self.scene.on_msg(self._answer)
         self.scene.observe(self._from_browser, ["index", *SHARED])
         state.observe(self._to_browser, ["step", *SHARED])
@@ -82,6 +78,7 @@ class SceneLink:
         self._views -= 1
         if self._views == 0:
             self.following.stop()
+            self.details.stop()
             self.state.unobserve(self._on_rows, "run")
             self.state.unobserve(self._on_modes, ["window", "mode_detrend"])
             self.state.unobserve(self._on_axes, _AXES)
@@ -105,8 +102,8 @@ class SceneLink:
         state = self.state
         path = ModePath(state.run, window=state.window, detrend=state.mode_detrend, modes=MODES)
         named = classes(state.run, default_coloring(state.run))
-        members = choose_members(self.shown, None if named is None else named[0])
-        self.frames = FrameSource(path, self.shown, members, colored=self._colored)
+        preferred = by_preference(self.shown, None if named is None else named[0])
+        self.frames = FrameSource(path, self.shown, preferred, colored=self._colored)
         first = int(state.run.steps[path.first])
         with self.scene.hold_sync():
             self.scene.first = path.first
@@ -163,8 +160,11 @@ class SceneLink:
 
     def _answer(self, _scene: Scene, content: dict[str, Any], _buffers: list[memoryview]) -> None:
         """Send the frames the browser asks for, or the first of them: what comes next never waits long."""
+        if content.get("kind") != "frames":
+            self.details.answer(content)
+            return
         with self._lock:
-            if content.get("kind") != "frames" or content.get("epoch") != self.scene.epoch:
+            if content.get("epoch") != self.scene.epoch:
                 return  # the browser has learned of the new epoch by now, and asks again
             count = self.state.run.n_steps
             rows = [int(row) for row in content["rows"][:_MOST_FRAMES_ASKED] if 0 <= int(row) < count]

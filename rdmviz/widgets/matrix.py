@@ -8,6 +8,10 @@ from rdmviz.widgets.view import CanvasView
 
 
 class MatrixView(CanvasView):
-    """Covariance of the losses of pairs of datapoints, ordered by group, then by similarity."""
+    """Covariance or correlation (``state.matrix``) of the losses of pairs of datapoints.
+
+    Ordered by group, then by similarity. Up to 400 datapoints, of every group, the selected ones among them;
+    beyond 96 means over blocks of pairs are drawn while time moves, every pair where it stands still.
+    """
 
     part = t.Unicode("matrix").tag(sync=True)

@@ -237,7 +237,8 @@ def test_losses_of_the_groups_are_those_where_time_rests():
     assert curves.cursor.panels[0]["title"] == "Mean loss"
     curves.cursor.rested = 250
     frames = curves.state.link.frames
-    row = frames.path.first + (250 - frames.path.first) // frames.steady_rows * frames.steady_rows
+    steady = frames.arrangement.steady_rows
+    row = frames.path.first + (250 - frames.path.first) // steady * steady
     labels = frames.path.groups_at(row)
     _, y = drawn(curves, 0)
     loss = curves.state.run.loss.values

@@ -163,7 +163,8 @@ def seriation(fluctuations: Floats, labels: Ints) -> Ints:
     Returns
     -------
     Permutation of ``0..m-1``. Within a group: leaves of average linkage on correlation distance, in optimal
-    order (Bar-Joseph et al. 2001) for groups of up to 256. Datapoints at rest come last in their group.
+    order (Bar-Joseph et al. 2001) for groups of up to 256, in the one of both directions that runs along with
+    the datapoints as given. Datapoints at rest come last in their group.
     """
     norms = np.linalg.norm(fluctuations, axis=0)
     directions = np.divide(fluctuations, norms, out=np.zeros_like(fluctuations), where=norms > 0)
@@ -176,7 +177,9 @@ def seriation(fluctuations: Floats, labels: Ints) -> Ints:
             tree = linkage(distances, "average")
             if len(moving) <= _SERIATED:
                 tree = optimal_leaf_ordering(tree, distances)
-            moving = moving[leaves_list(tree)]
+            leaves = leaves_list(tree)
+            against = (leaves - leaves.mean()) @ np.arange(len(leaves)) < 0
+            moving = moving[leaves[::-1] if against else leaves]
         parts += [moving, np.flatnonzero((labels == group) & (norms == 0))]
     return np.concatenate(parts).astype(np.int64)
 

@@ -13,6 +13,7 @@ destroys what they have in common.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -218,6 +219,7 @@ def surrogate_edge(
     draws: int = 99,
     level: float = 0.95,
     seed: int = 0,
+    between: Callable[[], object] | None = None,
 ) -> SurrogateEdge:
     """Edge of the noise in one window, from surrogates in which no two datapoints have anything in common.
 
@@ -243,6 +245,8 @@ def surrogate_edge(
         Probability that noise alone stays below the edge altogether.
     seed
         Of what is drawn.
+    between
+        Called before each draw; it may wait while others work, or raise to end this.
 
     Raises
     ------
@@ -284,6 +288,8 @@ def surrogate_edge(
     width = max(1, SLAB_BYTES // (8 * window)) if window <= n else n
     largest = np.empty(draws)
     for draw in range(draws):
+        if between is not None:
+            between()
         gram: Floats = np.zeros((min(window, n),) * 2)
         for left in range(0, n, width):
             part = x[:, left : left + width]

@@ -1,7 +1,7 @@
 // What lies over the bqplot curves: the cursor, marks and bookmarks, the heads of the panels with their values. Click or drag
 // moves time; with Shift, or while brushing, a drag zooms to a range of time. Where the pointer is, the values are those there.
 
-const REST_MS = 350;
+const CURSOR_REST_MS = 350;
 const BRUSH_PIXELS = 4; // a shorter drag is a click
 const MARK_DASHES = { transition: [], alarm: [5, 3], bookmark: [1.5, 2.5] };
 
@@ -158,7 +158,7 @@ async function renderCursor(model, el, scene) {
       if (model.get("rested") === index) return;
       model.set("rested", index);
       model.save_changes();
-    }, REST_MS);
+    }, CURSOR_REST_MS);
   };
   const moved = () => {
     boxes = null;

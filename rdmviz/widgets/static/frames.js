@@ -157,7 +157,8 @@ function unpackFrame(bytes, base, layout) {
     largest: [axes[2], axes[3]],
     logarithmic: axes[4] === 1,
     eigenvalues: field(Float32Array, "eigenvalues", layout.eigenvalues),
-    order: field(Uint32Array, "order", layout.matrix),
+    order: field(Uint16Array, "order", layout.matrix),
+    starts: field(Uint16Array, "starts", layout.blocks),
     positions: field(Uint16Array, "positions", 2 * layout.shown),
     group: field(Uint8Array, "group", layout.shown),
     loss: field(Uint8Array, "loss", layout.shown),
@@ -165,7 +166,8 @@ function unpackFrame(bytes, base, layout) {
     get loading() {
       return (this.loadingCodes ??= loadingCodes(this));
     },
-    matrix: field(Uint8Array, "matrix", (layout.matrix * (layout.matrix + 1)) / 2),
+    covariance: field(Uint8Array, "covariance", (layout.blocks * (layout.blocks + 1)) / 2),
+    correlation: field(Uint8Array, "correlation", (layout.blocks * (layout.blocks + 1)) / 2),
   };
 }
 

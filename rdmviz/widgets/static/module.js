@@ -12,6 +12,7 @@ const PARTS = {
   map: renderMap,
   matrix: renderMatrix,
   spectrum: renderSpectrum,
+  strip: renderStrip,
   status: renderStatus,
   time: renderTime,
 };
