@@ -59,6 +59,12 @@ def open_run(path: str | PathLike[str], *, chunks: Any = None) -> TrainingRun:
         The data are no run.
     """
     place = at(path)
+    run = _open(place, chunks)
+    run.origin = f"rdmviz.open_run({str(place)!r}{'' if chunks is None else f', chunks={chunks!r}'})"
+    return run
+
+
+def _open(place: Path | str, chunks: Any) -> TrainingRun:
     if isinstance(place, Path):
         name = place.name
     else:

@@ -8,6 +8,7 @@ const PARTS = {
   cursor: renderCursor,
   curves_head: renderCurvesHead,
   datapoints: renderDatapoints,
+  keep: renderKeep,
   legend: renderLegend,
   map: renderMap,
   matrix: renderMatrix,
