@@ -287,3 +287,19 @@ def test_a_closed_table_hears_no_more():
     state.selection = [1]
     state.modes = (2, 3)
     assert table.showing == "strongest"
+
+
+def test_a_run_that_vanishes_under_the_table_is_told(tmp_path):
+    rng = np.random.default_rng(0)
+    run = rdmviz.TrainingRun.from_arrays(1 + rng.random((400, 3000)), probe={"split": ["a", "b"] * 1500})
+    state = ExplorerState(rdmviz.open_run(run.save(tmp_path / "run")), window=32)
+    table = DatapointTable(state)
+    table.refresh()
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    state.run.store._chunks.clear()  # as it is where a run does not fit the cache
+    hear(table, kind="at", index=100)
+    assert "missing" in state.troubles["datapoints"]
+    (tmp_path / "elsewhere").rename(tmp_path / "run")
+    hear(table, kind="at", index=100)
+    assert "datapoints" not in state.troubles
+    assert table.at == 100
