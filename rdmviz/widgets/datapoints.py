@@ -61,7 +61,7 @@ class DatapointTable(CanvasView):
 
     Notes
     -----
-    The table follows selection, modes and window at once, the step when the browser comes to rest at one or
+    The table follows selection and modes at once, step and window when the browser comes to rest or
     :meth:`refresh` is called. Traits to be set: `showing`, `query`, `sort`, `page`; `caption` says what the
     rows have in common, `note` what is in the way.
     """
@@ -106,13 +106,13 @@ class DatapointTable(CanvasView):
         self.observe(self._on_choice, ["showing", "sort"])
         self.observe(self.refresh, "page")
         state.observe(self._on_selection, "selection")
-        state.observe(self._on_modes, ["modes", "window", "mode_detrend"])
+        state.observe(self._on_modes, "modes")
 
     def close(self) -> None:
         """Leave the page and the state."""
         if self.comm is not None:
             self.state.unobserve(self._on_selection, "selection")
-            self.state.unobserve(self._on_modes, ["modes", "window", "mode_detrend"])
+            self.state.unobserve(self._on_modes, "modes")
         super().close()
 
     def toggle(self, sample: int) -> None:
@@ -208,8 +208,9 @@ class DatapointTable(CanvasView):
         if kind == "at":
             index = int(content["index"])
             with self.state.lock:
-                if not 0 <= index < self.state.run.n_steps:
-                    return
+                epoch = self.link.scene.epoch
+                if not 0 <= index < self.state.run.n_steps or content.get("epoch", epoch) != epoch:
+                    return  # the browser has learned of another window by now, and asks again
                 if content.get("moving") and self.at >= 0:
                     with told(self.state, "datapoints"):
                         self._move(index)

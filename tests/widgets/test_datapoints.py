@@ -83,6 +83,19 @@ def test_moving_keeps_the_rows_and_rest_renews_them():
     assert table.at == 100
 
 
+def test_what_was_asked_before_the_window_changed_is_not_computed():
+    table = make_table(selection=[3, 8])
+    epoch = table.link.scene.epoch
+    table.state.window = 48
+    before = values(table, "loading_x")
+    hear(table, kind="at", index=100, epoch=epoch)
+    assert table.at == T - 1
+    hear(table, kind="at", index=T - 1, epoch=table.link.scene.epoch)
+    after = values(table, "loading_x")
+    assert not np.array_equal(before, after)
+    np.testing.assert_allclose(after, table.link.frames.path.at(T - 1).vectors[0, [3, 8]])
+
+
 def test_sorting_by_any_column_and_back():
     table = make_table(selection=range(N - 1, -1, -1))
     table.sort = "-loss"

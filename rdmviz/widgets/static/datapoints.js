@@ -183,14 +183,18 @@ function renderDatapoints(model, el, scene) {
     if (seen && !was && model.get("at") !== scene.get("index")) follow();
   });
   watching.observe(root);
+  const ask = (moving) => send({ kind: "at", index: scene.get("index"), epoch: scene.get("epoch"), moving });
+  const rest = (pause) => {
+    clearTimeout(resting);
+    resting = setTimeout(() => ask(false), pause);
+  };
   const follow = () => {
     const now = performance.now();
     if (seen && now - asked > TABLE_MOVING_MS) {
       asked = now;
-      send({ kind: "at", index: scene.get("index"), moving: true });
+      ask(true);
     }
-    clearTimeout(resting);
-    resting = setTimeout(() => send({ kind: "at", index: scene.get("index"), moving: false }), seen ? TABLE_REST_MS : TABLE_UNSEEN_MS);
+    rest(seen ? TABLE_REST_MS : TABLE_UNSEEN_MS);
   };
 
   const lineOf = (event) => event.target.closest?.("tbody tr");
@@ -235,6 +239,7 @@ function renderDatapoints(model, el, scene) {
     stopRedrawing,
     listening(model, TABLE_TRAITS.concat("at"), schedule),
     listening(scene, ["index"], follow),
+    listening(scene, ["epoch"], () => rest(TABLE_UNSEEN_MS)), // after the pictures, and not for every window that is tried
     listening(scene, ["selection", "hovered"], () => requestAnimationFrame(marks)),
     listening(scene, ["steps"], schedule),
     () => model.off("msg:custom", arrived),
@@ -242,7 +247,7 @@ function renderDatapoints(model, el, scene) {
     () => watching.disconnect(),
     bar.stop,
   ];
-  send({ kind: "at", index: scene.get("index"), moving: false });
+  ask(false);
   return () => stops.forEach((stop) => stop());
 }
 
