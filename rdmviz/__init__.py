@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
     from rdmviz.sources import open_run
     from rdmviz.widgets import explore
+    from rdmviz.widgets.picturing import figure
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ __all__ = [
     "analyze",
     "eigenmodes",
     "explore",
+    "figure",
     "follow",
     "gaussian_draws",
     "groups",
@@ -53,6 +55,7 @@ _HOME = {
     "analyze": "rdmviz.analysis",
     "eigenmodes": "rdmviz.analysis",
     "explore": "rdmviz.widgets",
+    "figure": "rdmviz.widgets.picturing",
     "follow": "rdmviz.analysis",
     "gaussian_draws": "rdmviz.record",
     "groups": "rdmviz.analysis",

@@ -38,4 +38,6 @@ def load_example(name: str) -> TrainingRun:
         close = difflib.get_close_matches(str(name), names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ExampleNotFoundError(f"no example is called {name!r}; {hint}there are: {', '.join(names)}")
-    return open_run(_FOLDER / f"{name}{_SUFFIX}")
+    run = open_run(_FOLDER / f"{name}{_SUFFIX}")
+    run.origin = f"rdmviz.load_example({name!r})"
+    return run

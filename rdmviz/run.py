@@ -40,7 +40,15 @@ class TrainingRun:
     Made by :meth:`from_arrays`, :func:`rdmviz.open_run`, :func:`rdmviz.load_example` or a
     :class:`rdmviz.Recorder`; the losses of a stored run are read when they are asked for. Runs do not
     change after they are made.
+
+    Attributes
+    ----------
+    origin : str
+        Python that opens the run again, such as ``rdmviz.load_example('grokking')``; empty for a run that was
+        made in memory.
     """
+
+    origin = ""
 
     def __init__(
         self,

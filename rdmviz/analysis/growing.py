@@ -29,6 +29,7 @@ def grown(run: TrainingRun) -> TrainingRun | None:
     if run.store.committed() == run.n_steps:
         return None
     new = TrainingRun.from_store(run.store.grown())
+    new.origin = run.origin
     hand_gram_over(run, new)
     hand_groups_over(run, new)
     return new

@@ -29,8 +29,8 @@ def open_run(path: str | PathLike[str], *, chunks: Any = None) -> TrainingRun:
 
         - a store written by ``run.save`` or a Recorder: a folder, or the same in a ``.zip``; its losses
           are read when they are asked for;
-        - ``.npz``: ``loss`` (T, n), ``steps`` (T,) and one array (n,) per probe column; arrays called
-          ``metrics/<name>`` are metrics (T,);
+        - ``.npz``: ``loss`` (T, n), ``steps`` (T,) and one array (n,) per probe column, or pictures
+          (n, height, width) with or without channels; arrays called ``metrics/<name>`` are metrics (T,);
         - ``.csv`` or ``.parquet``, wide: one row per recorded step, a column ``step``, one column per
           datapoint, and columns ``metrics/<name>``;
         - ``.csv`` or ``.parquet``, long: columns ``step``, ``sample`` and ``loss``, one row for each pair;
@@ -59,6 +59,12 @@ def open_run(path: str | PathLike[str], *, chunks: Any = None) -> TrainingRun:
         The data are no run.
     """
     place = at(path)
+    run = _open(place, chunks)
+    run.origin = f"rdmviz.open_run({str(place)!r}{'' if chunks is None else f', chunks={chunks!r}'})"
+    return run
+
+
+def _open(place: Path | str, chunks: Any) -> TrainingRun:
     if isinstance(place, Path):
         name = place.name
     else:

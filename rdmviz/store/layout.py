@@ -10,6 +10,7 @@
     probe/<column>_ends     the byte after each text, int64 (sample)
     probe/<column>          pictures: uint8 or float32 (sample, row, column[, channel]), whole in a chunk
     cache/<name>.npz        no part of the run: what was computed from it, and may be deleted
+    notes/<digest>.json     what a person wrote about steps of the run (rdmviz.store.notes)
 
 Arrays may be longer than the counter says: the counter is written last, and only the rows it counts are
 read. Text is kept as plain bytes because Zarr v3 has no settled string type; nothing is ever pickled.
@@ -52,6 +53,7 @@ _FILE = re.compile(
     rf"((loss|step|(metrics|probe)/{_PLAIN.pattern})/)?((metrics|probe)/)?"
     r"(zarr(\.json|\.[0-9a-f]+\.partial)|c/\d+(/\d+){0,3}(\.[0-9a-f]+\.partial)?)"
     r"|cache/(\w+\.npz|\.\w+\.npz\.[0-9a-f]+\.part)"  # rdmviz.store.beside
+    r"|notes/([0-9a-f]+\.json|\.[0-9a-f]+\.json\.[0-9a-f]+\.part)"  # rdmviz.store.notes
 )
 
 

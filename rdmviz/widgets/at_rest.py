@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rdmviz.analysis import ModeFrame
 from rdmviz.errors import FlatWindowError, NonFiniteLossError, WindowError
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
 _STRONGEST: Final = 5  # datapoints of either end of a mode
 _MOST_NAMES: Final = 64
 _NO_PICTURE = (FlatWindowError, NonFiniteLossError, WindowError)
+
+
+class WholeMatrix(NamedTuple):
+    """The matrix of a row: places among the shown, entries ``(m, m)``, and the entry of strongest colour."""
+
+    order: NDArray[np.intp]
+    values: NDArray[np.float64]
+    scale: float
+
+
+def whole_matrix(link: SceneLink, frame: ModeFrame, kind: str) -> WholeMatrix:
+    """Return the covariance or correlation of the matrix's datapoints, the selected ones among them."""
+    frames = link.frames
+    arranged = frames.arrangement.at(frame.index)
+    order = frames.arrangement.including(arranged, frame, link.state.selection)
+    samples = frames.shown[order]
+    if kind == CHOICES["matrix"][1]:
+        return WholeMatrix(order, frame.correlation(samples), 1.0)
+    values = frame.covariance(samples)
+    return WholeMatrix(order, values, float(np.diag(values).max()) or 1.0)
 
 
 class Details:
@@ -82,17 +103,9 @@ class Details:
         return self._link.state.run
 
     def _matrix(self, frame: ModeFrame, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        frames = self._link.frames
-        arranged = frames.arrangement.at(frame.index)
-        order = frames.arrangement.including(arranged, frame, self._link.state.selection)
-        samples = frames.shown[order]
-        if content.get("of") == CHOICES["matrix"][1]:
-            values, scale = frame.correlation(samples), 1.0
-        else:
-            values = frame.covariance(samples)
-            scale = float(np.diag(values).max()) or 1.0
-        lower = values[np.tril_indices(len(order))]
-        return {"scale": scale}, [order.astype("<u2").tobytes(), lower.astype("<f4").tobytes()]
+        whole = whole_matrix(self._link, frame, str(content.get("of")))
+        lower = whole.values[np.tril_indices(len(whole.order))]
+        return {"scale": whole.scale}, [whole.order.astype("<u2").tobytes(), lower.astype("<f4").tobytes()]
 
     def _strip(self, frame: ModeFrame, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         mode = int(content["mode"])

@@ -8,14 +8,13 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rdmviz.figures.palette import CATEGORIES as CATEGORIES
+from rdmviz.figures.palette import OTHER as OTHER
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values, ranked
 from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA
 from rdmviz.widgets.texts import beginning, visible
 
-# The same eight colours, in the same order, as static/palette.js; beyond them, one neutral.
-CATEGORIES: Final = ("#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018")
-OTHER: Final = "#8a8a8a"
 _LONGEST_LABEL: Final = 28
 
 

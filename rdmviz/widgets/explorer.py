@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, cast, overload
 
 import ipywidgets
@@ -18,14 +19,17 @@ from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.datapoints import DatapointTable
 from rdmviz.widgets.frames import LARGEST_MAP
+from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
 from rdmviz.widgets.mode_strip import ModeStrip
+from rdmviz.widgets.picturing import figure
 from rdmviz.widgets.preparing import Preparing, takes_long
 from rdmviz.widgets.scene import Scene
 from rdmviz.widgets.spectrum import SpectrumView
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.status import StatusLine
+from rdmviz.widgets.tables import save_table
 from rdmviz.widgets.time_bar import TimeBar
 
 
@@ -125,6 +129,16 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         """
         return self._composed.wait(seconds)
 
+    def save_figure(
+        self, path: str | PathLike[str], view: str = "map", *, width: float | None = None
+    ) -> None:
+        """Write one of the pictures for a paper, see :func:`rdmviz.figure`."""
+        figure(self.state, view, path, width=width)
+
+    def save_table(self, path: str | PathLike[str], table: str = "curves") -> None:
+        """Write one of the tables as CSV, see :func:`rdmviz.widgets.tables.table_csv`."""
+        save_table(self.state, path, table)
+
     def _head(self) -> ipywidgets.HTML:
         return ipywidgets.HTML(_headline(self.state.run)).add_class("rdmviz-head")
 
@@ -139,12 +153,14 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.strip = ModeStrip(state)
         self.datapoints = DatapointTable(state)
         self.status = StatusLine(state)
+        self.keep = KeepBar(state)
         self.controls = Controls(state, self._try_window)
         pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
         stage = ipywidgets.VBox([self.legend, pictures, self.strip]).add_class("rdmviz-stage")
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         before = self.children
-        self.children = [self._head(), self.controls, self.status, self.time, body, self.datapoints]
+        lower = [self.datapoints, self.keep]
+        self.children = [self._head(), self.controls, self.status, self.time, body, *lower]
         for part in before:
             close(part)
         self._composed.set()
@@ -190,7 +206,7 @@ def _headline(run: TrainingRun) -> str:
     facts = [f"{run.n_steps:,} recorded rows, {steps}", f"{run.n_samples:,} probe datapoints"]
     if run.n_samples > LARGEST_MAP:
         facts.append(f"{LARGEST_MAP:,} of them drawn, all of them computed")
-    columns = [html.escape(str(name)) for name in run.probe.data_vars]
+    columns = [html.escape(str(name)) for name in (*run.probe, *run.images)]
     if columns:
         facts.append("metadata: " + ", ".join(columns))
     return f"<h3>{title}</h3><p>{' · '.join(facts)}</p>"

@@ -12,6 +12,7 @@ from rdmviz.compute.rdm.detrending import DETRENDS, check_window
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values
+from rdmviz.widgets.keeping import Kept
 from rdmviz.widgets.signals import MOST_SIGNALS, offered
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ CHOICES: Final = {
 KINDS_OF_MARK: Final = ("transition", "alarm")
 
 
-class ExplorerState(t.HasTraits):
+class ExplorerState(Kept):
     """What an explorer shows: a run, a step, a window, and what the person chose.
 
     Works without a browser: set the traits, read the traits.
@@ -98,7 +99,6 @@ class ExplorerState(t.HasTraits):
     marks: Any = t.List(
         t.Dict(), help="events on the time axes: step, kind ('transition' or 'alarm') and text of each"
     )
-    bookmarks: Any = t.List(t.Dict(), help="steps kept by the person: step and note of each")
     selection = t.List(t.Int(), help="selected datapoints, in the order of selection")
     hovered = t.List(t.Int(), help="datapoint, or pair, under the pointer")
     following = t.Bool(default_value=False, help="whether rows are taken in while the run is being recorded")
@@ -130,6 +130,7 @@ class ExplorerState(t.HasTraits):
         self._step_moves_in()
         self.observe(self._step_moves_in, "span")
         self.observe(self._span_widens, "step")
+        self.open_bookmarks()
 
     @property
     def index(self) -> int:
@@ -274,14 +275,6 @@ class ExplorerState(t.HasTraits):
             {"step": int(m["step"]), "kind": m["kind"], "text": str(m.get("text", ""))}
             for m in proposal["value"]
         ]
-
-    @t.validate("bookmarks")
-    def _bookmarks(self, proposal: Any) -> list[dict[str, Any]]:
-        for bookmark in proposal["value"]:
-            if "step" not in bookmark:
-                raise OptionError(f"bookmark {bookmark!r}: a step and a note are expected")
-            self.run.index_of(bookmark["step"])
-        return [{"step": int(b["step"]), "note": str(b.get("note", ""))} for b in proposal["value"]]
 
     @t.validate("selection", "hovered")
     def _datapoints(self, proposal: Any) -> list[int]:

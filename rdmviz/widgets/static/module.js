@@ -7,6 +7,7 @@ const PARTS = {
   cursor: renderCursor,
   curves_head: renderCurvesHead,
   datapoints: renderDatapoints,
+  keep: renderKeep,
   legend: renderLegend,
   map: renderMap,
   matrix: renderMatrix,
@@ -19,6 +20,7 @@ const PARTS = {
 export default {
   async render({ model, el }) {
     const scene = await referredModel(model, "scene");
-    return PARTS[model.get("part")](model, el, scene);
+    const stops = [PARTS[model.get("part")](model, el, scene), owningKeys()];
+    return () => stops.forEach((stop) => stop());
   },
 };
