@@ -20,7 +20,7 @@ from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import shorten
 from rdmviz.widgets.comparison_scene import RUN_COLORS, ComparisonCursor, ComparisonScene, logarithmic
 from rdmviz.widgets.comparison_state import ComparisonState
-from rdmviz.widgets.panel import number_format, ticks
+from rdmviz.widgets.panel import tick_format, ticks
 from rdmviz.widgets.thinning import thinned
 from rdmviz.widgets.trouble import told
 
@@ -295,14 +295,15 @@ class _Panel:
         else:
             room = 0.0 if ends else 0.05 * (high - low) or 0.5
             scale = bqplot.LinearScale(min=low - room, max=high + room)
+        places = ticks(low, high, log=log)
         x_axis = bqplot.Axis(
             scale=axis.scale, tick_values=axis.ticks, grid_lines="none", tick_format=axis.format
         )
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
-            tick_format=",d" if whole else ".0e" if log else number_format(max(abs(low), abs(high))),
-            tick_values=ticks(low, high, log=log),
+            tick_format=",d" if whole else ".0e" if log else tick_format(places),
+            tick_values=places,
             grid_lines="solid",
         )
         marks = [
