@@ -182,7 +182,7 @@ function renderComparisonCursor(model, el, scene) {
           const text = `${label} ${whole && Number.isFinite(value) ? formatStep(value) : formatNumber(value)}`.trim();
           return { text, color, width: context.measureText(text).width + 24 };
         });
-      while (texts.reduce((sum, { width }) => sum + width, 0) > room) texts.pop(); // the first ones matter most
+      while (texts.length && texts.reduce((sum, { width }) => sum + width, 0) > room) texts.pop(); // the first ones matter most
       let right = panel.left + panel.width - 2;
       for (const { text, color, width } of texts.reverse()) {
         writeText(context, theme, text, right, panel.top - 6, { align: "right", color: theme.text });
