@@ -143,7 +143,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         for panel, (title, curves, log) in zip(self.panels, (self._chosen(), self._progress()), strict=False):
             lines = [self._line(k, curve) for k, curve in curves.items()]
             last = isinstance(overlaps, str) and panel is self.panels[1]
-            log = panel.show(axis, lines, log=log, last=last)
+            log = panel.show(axis, lines, log=log, last=last, whole=title == STEP_AT_LOSS)
             titles.append(title + (", log" if log else ""))
             for k, curve in curves.items():
                 read(self._at_places(k, curve), RUN_COLORS[k])
@@ -281,6 +281,7 @@ class _Panel:
         *,
         log: bool,
         last: bool,
+        whole: bool = False,
         ends: tuple[float, float] | None = None,
     ) -> bool:
         """Draw the lines, and return whether on a log scale: what has no positive value cannot be."""
@@ -294,6 +295,7 @@ class _Panel:
         else:
             room = 0.0 if ends else 0.05 * (high - low) or 0.5
             scale = bqplot.LinearScale(min=low - room, max=high + room)
+        places = ticks(low, high, log=log)
         x_axis = bqplot.Axis(
             scale=axis.scale, tick_values=axis.ticks, grid_lines="none", tick_format=axis.format
         )
@@ -301,8 +303,13 @@ class _Panel:
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
+<<<<<<< HEAD
             tick_format=tick_format(values),
             tick_values=values,
+=======
+            tick_format=",d" if whole else ".0e" if log else tick_format(places),
+            tick_values=places,
+>>>>>>> compare
             grid_lines="solid",
         )
         marks = [

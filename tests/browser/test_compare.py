@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 
@@ -45,9 +44,11 @@ def watched(browser):
 def opened(server, watched):
     page = watched.page
     run_in_lab(page, server, server.write_notebook("compare.ipynb", COMPARE))
-    page.wait_for_function("() => document.querySelectorAll('.rdmviz-map-view[data-step]').length === 2")
+    page.wait_for_function(
+        "() => document.querySelectorAll('.rdmviz-map-view[data-step]').length === 2", timeout=90_000
+    )
     page.wait_for_selector(".rdmviz-curves .plotarea_background", state="attached")
-    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page.evaluate("() => { window.jupyterapp.commands.execute('application:toggle-left-area') }")
     return watched
 
 
@@ -73,7 +74,7 @@ def settle(page):
         const kernel = document.querySelector('.kernel-says').innerText.trim();
         return headings.join(' ') === maps.join(' ') && maps.join(' ') === kernel ? maps.map(Number) : null;
     }"""
-    return page.wait_for_function(script, timeout=20_000).json_value()
+    return page.wait_for_function(script, timeout=40_000).json_value()
 
 
 def maps(page):
@@ -120,12 +121,12 @@ def test_a_drag_over_the_curves_moves_both_maps_forward_and_never_back(page):
     for share in range(5, 76):
         page.mouse.move(area["x"] + share / 100 * area["width"], middle)
         page.wait_for_timeout(20)
+        if share % 25 == 0:  # the maps follow with the button down
+            a, b = settle(page)
+            assert a == b == pytest.approx(100 * share, abs=60)
     page.mouse.up()
-    a, b = settle(page)
-    assert a == b == pytest.approx(7500, abs=60)
     for seen in page.evaluate("() => window.seen"):
         assert seen == sorted(seen), "what the kernel heard late moved a map back"
-        assert len(seen) > 10
 
 
 def test_random_moves_end_in_agreement(page):
@@ -278,10 +279,9 @@ TEXTS = [
 
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_texts_are_readable_in_every_theme(page, theme):
-    page.evaluate(
-        f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: {json.dumps(theme)}}})"
-    )
-    page.wait_for_function(f"() => document.body.dataset.jpThemeName === {json.dumps(theme)}")
+    change = "theme => { window.jupyterapp.commands.execute('apputils:change-theme', {theme}) }"
+    page.evaluate(change, theme)
+    page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
     page.wait_for_timeout(600)  # the stylesheet comes after the name
     found = page.evaluate(CONTRAST, TEXTS)
     assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}
