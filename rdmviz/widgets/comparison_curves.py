@@ -299,17 +299,11 @@ class _Panel:
         x_axis = bqplot.Axis(
             scale=axis.scale, tick_values=axis.ticks, grid_lines="none", tick_format=axis.format
         )
-        values = ticks(low, high, log=log)
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
-<<<<<<< HEAD
-            tick_format=tick_format(values),
-            tick_values=values,
-=======
             tick_format=",d" if whole else ".0e" if log else tick_format(places),
             tick_values=places,
->>>>>>> compare
             grid_lines="solid",
         )
         marks = [
