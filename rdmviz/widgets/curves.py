@@ -16,6 +16,7 @@ from rdmviz.run import TrainingRun
 from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import CATEGORIES
 from rdmviz.widgets.cursor import CursorView, CurvesHead
+from rdmviz.widgets.curve_scale import is_log
 from rdmviz.widgets.loss_curves import PLAIN, Curve, LossCurves, MeanLosses
 from rdmviz.widgets.panel import Panel, time_ticks
 from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
@@ -199,11 +200,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         return np.asarray(values[nearest]), stride
 
     def _is_log(self, signal: Signal, ys: Floats) -> bool:
-        scale = self.state.curve_scale
-        positive = bool((ys[np.isfinite(ys)] > 0).any())
-        if scale == "auto" and signal.name == LOSSES:
-            return positive and bool((ys[np.isfinite(ys)] > 0).all())
-        return positive and (scale == "log" or (scale == "auto" and signal.log))
+        return is_log(signal, ys, self.state.curve_scale)
 
     def close(self) -> None:
         """Leave the page with everything that belongs to the curves."""
