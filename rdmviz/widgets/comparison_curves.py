@@ -297,12 +297,12 @@ class _Panel:
         x_axis = bqplot.Axis(
             scale=axis.scale, tick_values=axis.ticks, grid_lines="none", tick_format=axis.format
         )
-        levels = ticks(low, high, log=log)
+        values = ticks(low, high, log=log)
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
-            tick_format=tick_format(levels),
-            tick_values=levels,
+            tick_format=tick_format(values),
+            tick_values=values,
             grid_lines="solid",
         )
         marks = [
