@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 # Eight categorical colours after Okabe and Ito; beyond them, one neutral.
 CATEGORIES: Final = ("#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018")
 OTHER: Final = "#8a8a8a"
-SEQUENTIAL: Final = ("#2d1e5f", "#3b528b", "#2a788e", "#22a884", "#7ad151", "#f0e442")
+SEQUENTIAL: Final = ("#5746a8", "#3f66a8", "#2a788e", "#22a884", "#7ad151", "#dcc81e")
 DIVERGING: Final = ("#08519c", "#4a90c8", "#b5d3e9", "#fafafa", "#f6c4a4", "#dd6b4d", "#a50f15")
 DIVERGING_POINTS: Final = ("#0b5fd0", "#5b93d6", "#949494", "#d98a4a", "#d9480f")  # the middle shows on white
 RAMPS: Final = {"sequential": SEQUENTIAL, "diverging": DIVERGING_POINTS}  # of datapoints
 TEXT: Final = "#1a1a1a"
 MUTED: Final = "#5c636b"
 LINE: Final = "#d4d8dd"
+UNDEFINED: Final = "#a9b0b7"  # of the matrix
 CURSOR: Final = "#c2410c"
 MARKS: Final = {"transition": "#8c6bb1", "alarm": "#d55e00", "bookmark": "#5c636b"}
 

@@ -4,7 +4,8 @@ const EXPLANATIONS = {
   map: [
     "Each point is a datapoint of the probe, at its loadings √λ v in two modes (eigenvectors) of the 2RDM. Near points gain and lose loss together; opposite sides move against each other; points at the centre do not take part.",
     "A few datapoints leave the centre together along one axis, then return once they are learned. The colour says whether they have something in common.",
-    "The axis alone does not say which way the run moved: both ends of a mode are equal in size. With a falling loss the first mode is mostly drift. Axes follow each step's own modes and scale unless the plane is fixed.",
+    "The axis alone does not say which way the run moved: both ends of a mode are equal in size. With a falling loss the first mode is mostly drift. Axes follow each step's own modes and scale unless the plane is fixed; trails then join loadings in different modes.",
+    "Drag draws a lasso (Shift adds, Alt takes away), a click selects, Escape clears. Space or the middle button and a drag move the map; the wheel zooms once the map has the focus, or with Ctrl; two fingers do both. Page Down and Page Up point at datapoints from the outermost inward, Enter selects, + − 0 and the arrows zoom and move.",
   ],
   matrix: [
     "The 2RDM itself: for each pair of datapoints, the covariance (or correlation) of their losses over the trailing window. Ordered by group, then by similarity, so that blocks show. Up to 400 datapoints, of every group; while time moves, a large matrix is drawn from means over blocks of pairs.",
@@ -32,7 +33,7 @@ const EXPLANATIONS = {
     "A drift that all datapoints share makes any two runs overlap: the dotted line, for exchanged datapoints, shows how much. Axes and signs of the maps are each run's own. Aligned by loss, a run that learns something else on the way looks late. A largest drift or heat capacity is a criterion, not a detected transition.",
   ],
 };
-const EXPLAINED_AS = ["What is this?", "What would a transition look like?", "What can fool it?"];
+const EXPLAINED_AS = ["What is this?", "What would a transition look like?", "What can fool it?", "What can I do with it?"];
 
 // A button that opens the explanation over its figure; Escape or a second press closes it.
 function explainButton(name, host) {

@@ -1,8 +1,10 @@
 // The datapoint map: each datapoint at its loadings in two modes, so that distances are distances of loss fluctuations.
 
 const MAP_MARGIN = { left: 36, right: 10, top: 8, bottom: 40 };
+const MAP_NAME =
+  "Map of the datapoints in two eigenvectors of the 2RDM. Page Down and Page Up point at datapoints from the outermost inward, Enter selects, Shift and Enter adds, Escape clears; plus, minus, 0 and the arrow keys zoom and move";
 const MAP_PICK_PIXELS = 12;
-const MAP_FADED = 0.3; // of the datapoints that are not selected, while some are
+const MAP_FADED = 0.38; // of the datapoints that are not selected, while some are
 const MAP_MOST_RINGS = 200;
 const MAP_MOST_TRAILS = 60;
 const MAP_HINT_MS = 2500;
@@ -13,7 +15,8 @@ class MapPicture {
     [this.scene, this.zoom] = [scene, zoom];
     this.stage = element("div", "rdmviz-map-stage");
     parent.append(this.stage);
-    this.canvas = makeCanvas(this.stage, "Map of the datapoints in two eigenvectors of the 2RDM");
+    this.canvas = makeCanvas(this.stage, MAP_NAME);
+    this.canvas.setAttribute("role", "application");
     this.canvas.className = "rdmviz-map";
     this.points = new PointImage();
     this.frame = null;
@@ -40,7 +43,7 @@ class MapPicture {
     return x >= left && x <= left + width && y >= top && y <= top + height;
   }
 
-  // The datapoint under the pointer (a place among the shown), or -1; 20,000 take a twentieth of a millisecond.
+  // The datapoint under the pointer (a place among the shown), or -1. All are looked at: 20,000 take a fiftieth of a millisecond.
   pick(x, y) {
     if (this.frame?.state !== 0 || !this.isInPlot(x, y)) return -1;
     let [best, distance] = [-1, MAP_PICK_PIXELS ** 2];
@@ -231,7 +234,6 @@ function renderMap(model, el, scene) {
   const traits = ["map_scale", "sizing", "trails", "probe_size"];
   const view = pictureView(el, scene, "map", "Datapoints", (figure) => new MapPicture(figure, scene, zoom), traits);
   const { picture, root } = view;
-  root.dataset.lmSuppressShortcuts = "true"; // the notebook has its own meaning for the keys
   const card = new MapCard(picture.stage, model, scene);
   const words = element("div", "rdmviz-map-words");
   words.setAttribute("role", "status");
@@ -302,8 +304,14 @@ function renderMap(model, el, scene) {
     if (words.textContent !== text) words.textContent = text;
   };
 
+  const tellOnce = (name, numbers) => {
+    const text = numbers.join(" ");
+    if (root.dataset[name] !== text) root.dataset[name] = text;
+  };
   picture.drawn = () => {
-    root.dataset.zoom = String(zoom.factor);
+    const { left, top, width, height } = picture.plot;
+    tellOnce("plot", [left, top, width, height]); // where the axes span, in pixels of the canvas
+    tellOnce("zoom", [zoom.factor, zoom.left, zoom.bottom]); // and the shares of them that it shows
     placeCard();
     say();
   };

@@ -28,8 +28,15 @@ class MapGestures {
     on("keyup", (event) => {
       if (event.key === " ") this.holdSpace(false);
     });
-    on("blur", () => this.holdSpace(false));
-    on("auxclick", (event) => event.preventDefault());
+    on("blur", () => {
+      this.holdSpace(false);
+      if (!canvas.matches(":hover")) map.point(-1); // it was pointed at by keys
+    });
+    for (const name of ["mousedown", "auxclick"]) {
+      on(name, (event) => {
+        if (event.button === 1) event.preventDefault(); // the middle button would scroll, or paste
+      });
+    }
   }
 
   cursor() {
@@ -109,6 +116,7 @@ class MapGestures {
         map.select(map.picture.inside(drag.path), drag.how);
       } else {
         const k = map.picture.pick(x, y);
+        if (event.pointerType === "touch") map.point(k); // a finger cannot hover
         map.select(k < 0 ? [] : [k], drag.how === "set" ? "set" : "toggle");
       }
     }
@@ -149,7 +157,10 @@ class MapGestures {
     else if (event.key === "Enter") map.select(map.pointed < 0 ? [] : [map.pointed], event.shiftKey ? "toggle" : "set");
     else if (event.key === "Escape") {
       if (this.drag) this.cancel();
-      else map.select([], "set");
+      else {
+        map.point(-1);
+        map.select([], "set");
+      }
     } else return;
     event.preventDefault();
     event.stopPropagation();

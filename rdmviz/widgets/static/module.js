@@ -2,7 +2,6 @@
 
 const PARTS = {
   comparison_bar: renderComparisonBar,
-  comparison_card: renderComparisonCard,
   comparison_cursor: renderComparisonCursor,
   comparison_heading: renderComparisonHeading,
   cursor: renderCursor,
@@ -21,6 +20,7 @@ const PARTS = {
 export default {
   async render({ model, el }) {
     const scene = await referredModel(model, "scene");
-    return PARTS[model.get("part")](model, el, scene);
+    const stops = [PARTS[model.get("part")](model, el, scene), owningKeys()];
+    return () => stops.forEach((stop) => stop());
   },
 };

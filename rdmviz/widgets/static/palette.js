@@ -4,7 +4,7 @@
 const CATEGORIES = ["#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018"];
 const OTHER = "#8a8a8a";
 
-const SEQUENTIAL = ramp(["#2d1e5f", "#3b528b", "#2a788e", "#22a884", "#7ad151", "#f0e442"]);
+const SEQUENTIAL = ramp(["#5746a8", "#3f66a8", "#2a788e", "#22a884", "#7ad151", "#dcc81e"]);
 const DIVERGING_POINTS = ramp(["#0b5fd0", "#5b93d6", "#949494", "#d98a4a", "#d9480f"]); // its middle shows on white and on black
 const DIVERGING_LIGHT = ramp(["#08519c", "#4a90c8", "#b5d3e9", "#fafafa", "#f6c4a4", "#dd6b4d", "#a50f15"]);
 const DIVERGING_DARK = ramp(["#9ecbff", "#4a90c8", "#1d4468", "#17191d", "#6b2b1c", "#d9623f", "#ffc9a8"]);
