@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from rdmviz import TrainingRun, open_run
+from rdmviz.analysis import grown
 from rdmviz.errors import ProbeError, TruncatedStoreError
+from rdmviz.store import RunWriter
 
 RNG = np.random.default_rng(8)
 N = 30
@@ -113,3 +115,14 @@ def test_masked_and_boolean_pictures():
 def test_what_is_no_picture_is_refused(bad, says):
     with pytest.raises(ProbeError, match=says):
         a_run(photo=bad)
+
+
+def test_a_recording_that_goes_on_keeps_its_pictures(tmp_path):
+    writer = RunWriter(tmp_path / "run", N, probe={"photo": COLOUR}, flush_seconds=0)
+    writer.append(0, np.ones(N))
+    run = open_run(tmp_path / "run")
+    writer.append(1, np.zeros(N))
+    more = grown(run)
+    assert more.n_steps == 2
+    np.testing.assert_array_equal(more.images["photo"][[3]].values, COLOUR[[3]])
+    writer.close()

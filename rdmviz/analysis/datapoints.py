@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import xarray as xr
@@ -133,16 +134,22 @@ def strongest(
     return positive[:count], negative[:count]
 
 
-def loss_outlines(run: TrainingRun, points: int = 100) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Losses of all datapoints at rows that are spread evenly over the run, for small curves.
+def loss_outlines(run: TrainingRun, points: int = 100) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Losses of all datapoints at rows that are spread evenly over the run, for small curves and colours.
 
-    Fewer rows where the probe is large: at most 32 MB are held, at least 8 rows.
+    Fewer rows where the probe is large: at most 32 MB are held, at least 8 rows. Read once per run.
 
     Returns
     -------
-    Rows ``(p,)`` and losses ``(p, n)``, float32.
+    Rows ``(p,)`` and losses ``(p, n)``, in their stored precision, read-only.
     """
-    most = max(8, min(points, _OUTLINE_BYTES // (4 * run.n_samples)))
-    rows = np.unique(np.linspace(0, run.n_steps - 1, most).astype(np.int64))
-    with np.errstate(over="ignore"):  # a loss beyond float32 is shown as infinite
-        return rows, np.stack([run.rows(int(i), int(i) + 1)[0] for i in rows]).astype(np.float32)
+    most = max(8, min(points, _OUTLINE_BYTES // (run.loss.dtype.itemsize * run.n_samples)))
+    if run not in _outlines or len(_outlines[run][0]) != min(most, run.n_steps):
+        rows = np.unique(np.linspace(0, run.n_steps - 1, most).astype(np.int64))
+        losses = np.stack([run.rows(int(i), int(i) + 1)[0] for i in rows])
+        losses.flags.writeable = False
+        _outlines[run] = rows, losses
+    return _outlines[run]
+
+
+_outlines: WeakKeyDictionary[TrainingRun, tuple[NDArray[np.int64], NDArray[Any]]] = WeakKeyDictionary()

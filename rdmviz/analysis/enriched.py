@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import xarray as xr
@@ -51,7 +52,10 @@ def enriched(run: TrainingRun, samples: ArrayLike) -> xr.Dataset:
     inside[chosen] = True
     columns = {str(name): column.values for name, column in run.probe.data_vars.items()}
     comparable = 2 <= len(chosen) < run.n_samples
-    found = enrichment(np.where(inside, 0, -1), columns if comparable else {})
+    skipped = _skipped.setdefault(run, {})
+    tested = {name: values for name, values in columns.items() if comparable and name not in skipped}
+    found = enrichment(np.where(inside, 0, -1), tested)
+    skipped.update(found.skipped)
     counts = [
         _counts(columns[str(name)], str(value), inside)
         for name, value in zip(found.column, found.value, strict=True)
@@ -78,9 +82,13 @@ def enriched(run: TrainingRun, samples: ArrayLike) -> xr.Dataset:
             "run": run.name,
             "size": len(chosen),
             "n": run.n_samples,
-            "skipped_columns": "; ".join(f"{name}: {why}" for name, why in found.skipped.items()),
+            "skipped_columns": "; ".join(f"{name}: {why}" for name, why in skipped.items()),
         },
     )
+
+
+# Columns that cannot be tested, with the reason: true of a run whatever is selected, and dear to find out.
+_skipped: WeakKeyDictionary[TrainingRun, dict[str, str]] = WeakKeyDictionary()
 
 
 def _counts(values: NDArray[Any], value: str, inside: NDArray[np.bool_]) -> tuple[float, float, float]:

@@ -1,4 +1,7 @@
-"""What each picture holds: plain arrays and words, nothing of a run, a widget or matplotlib."""
+"""What each picture holds: plain arrays and words, nothing of a run, a widget or matplotlib.
+
+A caption is facts that stand in a line above the picture, or in two where it is narrow.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class MapContent:
     selected ones; ``trails`` one path ``(k, 2)`` per datapoint that has one.
     """
 
-    caption: str
+    caption: tuple[str, ...]
     positions: Floats
     ends: tuple[float, float, float, float]
     axes: tuple[str, str]
@@ -50,11 +53,12 @@ class MapContent:
 class MatrixContent:
     """The 2RDM of some datapoints, in order.
 
-    ``shade`` is ``(m, m)``, the signed root of each entry over ``scale``, in -1 to 1; ``codes`` the colour of
-    each datapoint on the strips, ``ringed`` the places of the selected ones.
+    ``shade`` is ``(m, m)``, each entry over ``scale`` or the signed root of that (``rooted``), in -1 to 1,
+    NaN where undefined; ``codes`` the colour of each datapoint on the strips, ``ringed`` the places of the
+    selected ones.
     """
 
-    caption: str
+    caption: tuple[str, ...]
     shade: Floats
     scale: float
     quantity: str
@@ -66,12 +70,13 @@ class MatrixContent:
 
 @dataclass(frozen=True, eq=False)
 class SpectrumContent:
-    """Eigenvalues as shares of the trace, descending; ``chosen`` are the places of the modes on the map.
+    """Eigenvalues as shares of the trace, descending.
 
+    ``chosen`` are the places of the modes on the map, across and up.
     ``edge`` is the share up to which noise alone reaches, where it is known.
     """
 
-    caption: str
+    caption: tuple[str, ...]
     shares: Floats
     note: str
     chosen: tuple[int, ...]
@@ -81,16 +86,20 @@ class SpectrumContent:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One curve of a panel, ``(T,)``."""
+    """One curve of a panel, ``(T,)``; thin ones are of single datapoints, behind the others."""
 
     label: str
     values: Floats
     color: str
+    thin: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Curves on one pair of axes. ``column`` 0 is of the 2RDM, 1 a plain baseline, None spans both."""
+    """Curves on one pair of axes.
+
+    ``column`` 0 is of the 2RDM, 1 a plain baseline beside the panel before, None spans both columns.
+    """
 
     title: str
     lines: tuple[Line, ...]
@@ -106,7 +115,7 @@ class CurvesContent:
     ``marks`` are step, kind (``"transition"``, ``"alarm"`` or ``"bookmark"``) and text of each.
     """
 
-    caption: str
+    caption: tuple[str, ...]
     steps: NDArray[np.int64]
     span: tuple[int, int]
     panels: tuple[Panel, ...]

@@ -17,6 +17,7 @@ RAMPS: Final = {"sequential": SEQUENTIAL, "diverging": DIVERGING_POINTS}  # of d
 TEXT: Final = "#1a1a1a"
 MUTED: Final = "#5c636b"
 LINE: Final = "#d4d8dd"
+UNDEFINED: Final = "#a9b0b7"  # of the matrix
 CURSOR: Final = "#c2410c"
 MARKS: Final = {"transition": "#8c6bb1", "alarm": "#d55e00", "bookmark": "#5c636b"}
 

@@ -60,7 +60,8 @@ class Recorder:
         ``loss_fn(outputs, targets)`` gives one number per datapoint. By default cross-entropy for integer
         targets, squared error for real ones.
     metadata : mapping or DataFrame, optional
-        Facts about the probe datapoints: name to ``n`` numbers, booleans or texts.
+        Facts about the probe datapoints: name to ``n`` numbers, booleans or texts, or to pictures ``(n,
+        height, width)`` with or without channels (see :meth:`TrainingRun.from_arrays`).
     every : int
         Record at steps that are multiples of this.
     batch_size : int, optional

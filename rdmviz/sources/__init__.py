@@ -29,8 +29,8 @@ def open_run(path: str | PathLike[str], *, chunks: Any = None) -> TrainingRun:
 
         - a store written by ``run.save`` or a Recorder: a folder, or the same in a ``.zip``; its losses
           are read when they are asked for;
-        - ``.npz``: ``loss`` (T, n), ``steps`` (T,) and one array (n,) per probe column; arrays called
-          ``metrics/<name>`` are metrics (T,);
+        - ``.npz``: ``loss`` (T, n), ``steps`` (T,) and one array (n,) per probe column, or pictures
+          (n, height, width) with or without channels; arrays called ``metrics/<name>`` are metrics (T,);
         - ``.csv`` or ``.parquet``, wide: one row per recorded step, a column ``step``, one column per
           datapoint, and columns ``metrics/<name>``;
         - ``.csv`` or ``.parquet``, long: columns ``step``, ``sample`` and ``loss``, one row for each pair;

@@ -14,11 +14,12 @@ from rdmviz.run import TrainingRun
 from rdmviz.widgets.closing import close, parts_of
 from rdmviz.widgets.comparison_controls import ComparisonControls
 from rdmviz.widgets.comparison_curves import ComparisonCurves
-from rdmviz.widgets.comparison_scene import ComparisonBar, ComparisonLink, RunCard, RunHeading
+from rdmviz.widgets.comparison_scene import ComparisonBar, ComparisonLink, RunHeading
 from rdmviz.widgets.comparison_state import ComparisonState
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.preparing import Preparing, takes_long
+from rdmviz.widgets.status import StatusLine
 
 
 def compare(
@@ -82,18 +83,17 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries n
         scene = self.link.scene
         self.curves = ComparisonCurves(state, scene)
         self.controls = ComparisonControls(state)
-        self.bar = ComparisonBar(scene=scene)
+        self.bar = ComparisonBar(scene=scene).add_class("rdmviz-comparison-bar")
         self.headings = [RunHeading(scene=scene, run=k) for k in range(len(state.runs))]
-        self.cards = [RunCard(scene=scene, run=k) for k in range(len(state.runs))]
         # With one probe the colours mean the same in every map; with several each map has its own legend.
         self.legends = [Legend(each) for each in (state.states[:1] if state.shared_probe else state.states)]
         twins = [
-            ipywidgets.VBox([heading, *legend, picture, card]).add_class("rdmviz-twin")
-            for heading, legend, picture, card in zip(
+            ipywidgets.VBox([heading, StatusLine(each), *legend, picture]).add_class("rdmviz-twin")
+            for heading, each, legend, picture in zip(
                 self.headings,
+                state.states,
                 [[]] * len(self.maps) if state.shared_probe else [[legend] for legend in self.legends],
                 self.maps,
-                self.cards,
                 strict=True,
             )
         ]

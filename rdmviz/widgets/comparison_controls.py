@@ -58,7 +58,7 @@ class ComparisonControls(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets c
     def _options(self, name: str) -> list[tuple[str, Any]]:
         state = self.state
         if name == "signal":
-            return [(title, key) for key, title in state.signals.items()]
+            return [(signal.title, name) for name, signal in state.signals.items()]
         if name == "align":
             offered = [(words, key) for key, words in _ALIGNMENTS.items()]
             return offered if state.references is not None else offered[:-1]

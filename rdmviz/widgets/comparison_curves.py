@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,23 +15,25 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze, subspace_overlap
+from rdmviz.compute.rdm.observables import HeatCapacity
 from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import shorten
 from rdmviz.widgets.comparison_scene import RUN_COLORS, ComparisonCursor, ComparisonScene, logarithmic
-from rdmviz.widgets.comparison_state import METRIC, ComparisonState
-from rdmviz.widgets.panel import ticks
+from rdmviz.widgets.comparison_state import ComparisonState
+from rdmviz.widgets.panel import number_format, ticks
+from rdmviz.widgets.thinning import thinned
+from rdmviz.widgets.trouble import told
 
 Floats = NDArray[np.float64]
 
 STEP_AT_LOSS: Final = "Training step at this loss"
-_MOST_POINTS: Final = 4000
-_READ_ON_LOG: Final = {"spectral_heat_capacity", "trace", "mean_loss_variance", "mean_loss_slope"}
+_MOST_POINTS: Final = 3000
 _GREY: Final = "#8a8a8a"
 _OF_TWO: Final = "#1f83c6"
 _OVERLAP_COST: Final = 4e9  # products that drawing the overlap may take: about a second
 _FEWEST_PLACES, _MOST_PLACES = 12, 200
 _DRAWN: Final = (
-    "revision",
+    "drawn",
     "window",
     "detrend",
     "mode_detrend",
@@ -67,6 +70,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         self.cursor = ComparisonCursor(scene=scene)
         self.panels = [_Panel() for _ in range(3)]
         self.caption = ipywidgets.HTML().add_class("rdmviz-caption")
+        self._drawing = threading.RLock()
         self._overlaps: tuple[object, list[xr.Dataset] | str] = (None, "")
         self._plots = ipywidgets.VBox().add_class("rdmviz-plots")
         canvas = ipywidgets.Box([self._plots, self.cursor]).add_class("rdmviz-curves")
@@ -116,12 +120,14 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
             return str(error)
 
     def _redraw(self, _change: object) -> None:
-        self.refresh()
+        # Messages of the browser arrive on more than one thread.
+        with self._drawing, told(self.state.states[0], "curves"):
+            self.refresh()
 
     def refresh(self) -> None:
         """Draw everything anew."""
         state = self.state
-        self.datasets = [analyze(run, window=state.window, detrend=state.detrend) for run in state.runs]
+        self.datasets = self._analyzed()
         axis = _Axis(state.aligned["at"].values, logarithmic(state))
         overlaps = self.overlaps
         titles: list[str] = []
@@ -147,7 +153,7 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
             ends = axis.at[[0, -1]]
             lines = [_Line(ends, np.full(2, chance), _GREY, "dashed")]
             other = "" if len(overlaps) == 1 else f" with {shorten(state.names[0])}"
-            titles.append(f"Overlap{other}, {state.overlap_modes} leading modes")
+            titles.append(f"Overlap{other} of {state.overlap_modes} modes, chance {chance:.2g}")
             for color, found in zip(colors, overlaps, strict=True):
                 x = found["at"].values
                 lines.append(_Line(x, found["relabelled"].values, color, "dotted"))
@@ -155,7 +161,6 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
                 read(axis.held(x, found["overlap"].values), color)
             if len(overlaps) == 1:
                 read(axis.held(x, overlaps[0]["relabelled"].values), "", "relabelled")
-            read(np.full(len(axis.at), chance), "", "chance")
             self.panels[2].show(axis, lines, log=False, last=True, ends=(0.0, 1.0))
         self._plots.children = [panel.figure for panel in self.panels[: len(titles)]]
         with self.cursor.hold_sync():
@@ -166,20 +171,20 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
 
     def _chosen(self) -> tuple[str, dict[int, Floats], bool]:
         """Title, curves by run, and whether they are drawn on a log axis."""
-        state, name = self.state, self.state.signal
-        title = state.signals[name]
-        if name.startswith(METRIC):
-            metric = name.removeprefix(METRIC)
-            curves = {
-                k: np.asarray(run.metrics[metric].values, float)
-                for k, run in enumerate(state.runs)
-                if metric in run.metrics
-            }
-            title = shorten(title)
+        state = self.state
+        signal = state.signals[state.signal]
+        if signal.family == "recorded":
+            sources = {k: run.metrics for k, run in enumerate(state.runs) if signal.source in run.metrics}
         else:
-            curves = {k: np.asarray(data[name].values, float) for k, data in enumerate(self.datasets)}
-        log = name in _READ_ON_LOG if state.curve_scale == "auto" else state.curve_scale == "log"
-        return title, curves, log
+            analyzed = self.datasets if signal.shc == "variance" else self._analyzed(signal.shc)
+            sources = dict(enumerate(analyzed))
+        curves = {k: np.asarray(source[signal.source].values, float) for k, source in sources.items()}
+        log = signal.log if state.curve_scale == "auto" else state.curve_scale == "log"
+        return shorten(signal.title), curves, log
+
+    def _analyzed(self, shc: HeatCapacity = "variance") -> list[xr.Dataset]:
+        state = self.state
+        return [analyze(run, window=state.window, detrend=state.detrend, shc=shc) for run in state.runs]
 
     def _progress(self) -> tuple[str, dict[int, Floats], bool]:
         """Mean loss of the runs; where it is the axis, the step at which each gets there."""
@@ -195,8 +200,8 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         """Draw a curve of a run at the run's own places."""
         aligned = self.state.aligned
         own = np.flatnonzero(aligned["own"].values[run])
-        own = own[:: -(-len(own) // _MOST_POINTS)]
-        return _Line(aligned["at"].values[own], curve[aligned["row"].values[run, own]], RUN_COLORS[run])
+        x, y = aligned["at"].values[own], curve[aligned["row"].values[run, own]]
+        return _Line(*thinned(x, y, _MOST_POINTS), RUN_COLORS[run])
 
     def _at_places(self, run: int, curve: Floats) -> Floats:
         state = self.state
@@ -263,6 +268,7 @@ class _Panel:
             min_aspect_ratio=0.05,
             max_aspect_ratio=100,
             animation_duration=0,
+            display_toolbar=False,
             padding_x=0,
             padding_y=0,
             layout={"width": "100%", "min_width": "0"},
@@ -294,7 +300,7 @@ class _Panel:
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
-            tick_format=".0e" if log else "~g" if high < 1e4 else ",d",
+            tick_format=".0e" if log else number_format(max(abs(low), abs(high))),
             tick_values=ticks(low, high, log=log),
             grid_lines="solid",
         )

@@ -73,13 +73,6 @@ class RunHeading(ComparisonView):
     run = t.Int().tag(sync=True)
 
 
-class RunCard(ComparisonView):
-    """The datapoint pointed at, or else selected, in one of the runs."""
-
-    part = t.Unicode("comparison_card").tag(sync=True)
-    run = t.Int().tag(sync=True)
-
-
 class ComparisonLink:
     """Keeps a comparison's state and the browser in step.
 

@@ -24,21 +24,13 @@ from rdmviz.analysis.comparing import probe_difference
 from rdmviz.compute.rdm.detrending import check_window
 from rdmviz.errors import OptionError, ProbeError
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.signals import LOSSES, Signal, offered
 from rdmviz.widgets.state import CHOICES, ExplorerState, default_coloring, default_window
 
 MOST_RUNS: Final = 8  # colours that can be told apart
 FOR_ALL: Final = ("window", "detrend", "mode_detrend", "coloring", "map_scale")
 """Traits that all runs of a comparison have in common."""
 POINTED: Final = ("selection", "hovered")
-METRIC: Final = "metric: "
-SIGNALS: Final = {
-    "spectral_heat_capacity": "Spectral heat capacity",
-    "participation_ratio": "Participation ratio",
-    "trace": "Total variance Tr C",
-    "mean_loss_variance": "Variance of the mean loss",
-    "mean_loss_autocorrelation": "Lag-1 autocorrelation of the mean loss",
-    "mean_loss_slope": "Slope of the mean loss, |dL/dt|",
-}
 
 
 class ComparisonState(t.HasTraits):
@@ -74,6 +66,7 @@ class ComparisonState(t.HasTraits):
     transitions: Any = t.Tuple(help="step of each run's transition; empty: those that are marked")
     place = t.Int(help="position of the cursor among the places of the common axis")
     revision = t.Int(help="rises with every new common axis")
+    drawn = t.Int(help="the revision that slow pictures may be drawn for: the cursor has been told of it")
     window = t.Int(help="window length, rows")
     detrend: Any = t.Unicode("linear", help="detrending of the curves")
     mode_detrend: Any = t.Unicode("constant", help="detrending of the modes")
@@ -99,7 +92,7 @@ class ComparisonState(t.HasTraits):
         if len(runs) > MOST_RUNS:
             raise OptionError(f"{len(runs)} runs: a comparison shows {MOST_RUNS} at most; choose among them")
         for name in chosen:
-            if name not in self.trait_names() or name in ("place", "revision"):
+            if name not in self.trait_names() or name in ("place", "revision", "drawn"):
                 raise OptionError(f"{name}={chosen[name]!r}: a comparison has no such option")
         if window is None:
             window = default_window(min(run.n_steps for run in runs))
@@ -154,10 +147,10 @@ class ComparisonState(t.HasTraits):
         return tuple(name for name in first if all(name in other for other in others))
 
     @property
-    def signals(self) -> dict[str, str]:
-        """Curves that can be overlaid, and their titles; recorded metrics of any of the runs among them."""
-        metrics = dict.fromkeys(str(name) for run in self.runs for name in run.metrics.data_vars)
-        return {**SIGNALS, **{METRIC + name: name.replace("_", " ") for name in metrics}}
+    def signals(self) -> dict[str, Signal]:
+        """Curves that can be overlaid: those of any of the runs that take no eigenproblem per window."""
+        every = {name: signal for run in self.runs for name, signal in offered(run).items()}
+        return {name: each for name, each in every.items() if not each.dear and name != LOSSES}
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -176,12 +169,13 @@ class ComparisonState(t.HasTraits):
 
     @contextmanager
     def moved(self) -> Iterator[None]:
-        """Move several runs as one: nobody follows in between."""
-        before, self._moving = self._moving, True
-        try:
-            yield
-        finally:
-            self._moving = before
+        """Move several runs as one: nobody follows in between, and no other thread has a say."""
+        with self.lock:
+            before, self._moving = self._moving, True
+            try:
+                yield
+            finally:
+                self._moving = before
 
     @property
     def references(self) -> Sequence[float] | None:
@@ -231,13 +225,15 @@ class ComparisonState(t.HasTraits):
                 state.step = int(state.run.steps[row])
 
     def _to_steps(self, _change: object = None) -> None:
-        if not self._moving:
-            self.move(self.place)
+        with self.lock:
+            if not self._moving:
+                self.move(self.place)
 
     def _from_step(self, change: Any) -> None:
-        if not self._moving:
-            run = next(k for k, state in enumerate(self.states) if state is change["owner"])
-            self.move(self.place_of(run, self.states[run].index))
+        with self.lock:
+            if not self._moving:
+                run = next(k for k, state in enumerate(self.states) if state is change["owner"])
+                self.move(self.place_of(run, self.states[run].index))
 
     def _on_axis(self, change: Any) -> None:
         name = change["name"]
@@ -247,35 +243,40 @@ class ComparisonState(t.HasTraits):
             return
         if name == "marks" and (self.align != "transition" or self.transitions or self.references is None):
             return
-        row = self.states[0].index
-        self._realign()
-        place = self.place_of(0, row)
-        with self.hold_trait_notifications():  # whoever hears of the place knows of the new axis, too
-            self.place = place
-            self.revision += 1
-        self.move(place)
+        with self.lock:
+            row = self.states[0].index
+            self._realign()
+            place = self.place_of(0, row)
+            with self.hold_trait_notifications():  # whoever hears of the place knows of the new axis, too
+                self.place = place
+                self.revision += 1
+            self.move(place)
+        self.drawn = self.revision
 
     def _for_all(self, change: Any) -> None:
-        if not self._moving:
-            with self.moved():
-                for state in self.states:
-                    setattr(state, change["name"], change["new"])
+        with self.lock:
+            if not self._moving:
+                with self.moved():
+                    for state in self.states:
+                        setattr(state, change["name"], change["new"])
 
     def _from_one(self, change: Any) -> None:
-        if self._moving:
-            return
         name, state = change["name"], change["owner"]
-        try:
-            setattr(self, name, change["new"])
-        except ValueError:
-            with self.moved():
-                setattr(state, name, getattr(self, name))
-            raise
+        with self.lock:
+            if self._moving:
+                return
+            try:
+                setattr(self, name, change["new"])
+            except ValueError:
+                with self.moved():
+                    setattr(state, name, getattr(self, name))
+                raise
 
     def _share(self, change: Any) -> None:
         if self.shared_probe:
-            for state in self.states:
-                setattr(state, change["name"], change["new"])
+            with self.lock:
+                for state in self.states:
+                    setattr(state, change["name"], change["new"])
 
     @t.validate("align")
     def _alignable(self, proposal: Any) -> str:

@@ -16,8 +16,9 @@ from rdmviz.run import TrainingRun
 from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import CATEGORIES
 from rdmviz.widgets.cursor import CursorView, CurvesHead
-from rdmviz.widgets.loss_curves import Curve, LossCurves, MeanLosses
-from rdmviz.widgets.panel import Panel, ticks
+from rdmviz.widgets.curve_scale import is_log
+from rdmviz.widgets.loss_curves import PLAIN, Curve, LossCurves, MeanLosses
+from rdmviz.widgets.panel import Panel, time_ticks
 from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.trouble import told
@@ -27,7 +28,9 @@ Floats = NDArray[np.float64]
 _MOST_READ: Final = 20_000  # values per readout that the browser holds
 _SOLVED_ENTRIES: Final = 28_000_000  # of the matrices solved for one dear curve: about a second on one core
 _HEIGHTS: Final = {1: 176, 2: 150, 3: 136, 4: 112, 5: 104, 6: 104}  # pixels of a panel, by their number
-_HEAD, _LEGEND = 20, 14  # pixels above a plot, and more where several curves are named
+_COLORS: Final = {"spectral": CATEGORIES[0], "plain": PLAIN, "recorded": CATEGORIES[2]}
+_HEAD, _LEGEND = 20, 14  # pixels above a plot, and more per line of names where there are several curves
+_NAMES: Final = 3  # in a line
 
 
 class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types
@@ -47,7 +50,6 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         self._panels: list[Panel] = []
         self._datasets: dict[str, tuple[TrainingRun, xr.Dataset]] = {}
         self._losses = MeanLosses(state)
-        self._grouped_at: int | None = None
         self.head = CurvesHead(state, most=MOST_SIGNALS)
         self.cursor = CursorView(state, time=self._time)
         self.caption = ipywidgets.HTML().add_class("rdmviz-caption")
@@ -106,16 +108,16 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
 
     def _regroup(self, change: Any) -> None:
         """Time came to rest: loss curves by group are those of the groups here."""
-        if self._losses.kind != "groups" or self.state.link is None:
-            return
-        frames = self.state.link.frames
-        row = max(change["new"], 0)
-        first = frames.path.first
-        steady = frames.arrangement.steady_rows
-        row = first + (row - first) // steady * steady if row >= first else row
-        if row != self._grouped_at:
-            self._grouped_at = row
+        if self._losses.kind == "groups" and self._keyframe(change["old"]) != self._keyframe(change["new"]):
             self.refresh()
+
+    def _keyframe(self, row: int) -> int | None:
+        """Row at which the groups of a row are decided, those of map and matrix; None before time rested."""
+        if row < 0 or self.state.link is None:
+            return None
+        frames = self.state.link.frames
+        first, steady = frames.path.first, frames.arrangement.steady_rows
+        return row if row < first else first + (row - first) // steady * steady
 
     def refresh(self) -> None:
         """Draw the curves of the span anew, from what is known of the run where it is known."""
@@ -124,7 +126,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         self.cursor.computing = ""
 
     def _draw(self) -> None:
-        state, signals = self.state, self.signals
+        state, signals, known = self.state, self.signals, offered(self.state.run)
         low, high = (state.run.index_of(step) for step in state.span)
         x = state.run.steps[low : high + 1].astype(float)
         dear = [s for s in signals if s.dear]
@@ -135,22 +137,23 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         shown = []
         for signal in signals:
             losses = self._curves_of(signal, low, high, words)
-            named = len(losses.curves) > 1
+            named = _LEGEND * -(-len(losses.curves) // _NAMES) if len(losses.curves) > 1 else 0
             ys = np.stack([curve.values for curve in losses.curves])
             log = self._is_log(signal, ys)
-            shown.append((ys, [c.color for c in losses.curves], losses.singles, log, named))
+            every = losses.curves[0].every
+            shown.append((every, ys, [c.color for c in losses.curves], losses.singles, log, named))
             values += list(ys)
-            heads.append(_head(signal, losses, log, {s.name: s for s in offered(state.run).values()}))
+            heads.append(_head(signal, known.get(signal.baseline or ""), losses, log))
         if len(self._panels) < len(signals):
             self._panels += [Panel(self._time) for _ in range(len(signals) - len(self._panels))]
         first, last = float(x[0]), float(x[-1])
         with self._time.hold_sync():
             self._time.min, self._time.max = first, last if last > first else first + 1
-        time_ticks = ticks(first, last)
-        for panel, (ys, colors, singles, log, named) in zip(self._panels, shown, strict=False):
-            panel.place(_HEIGHTS[len(signals)] + (_LEGEND if named else 0), _HEAD + (_LEGEND if named else 0))
-            panel.set_time_ticks(time_ticks)
-            panel.show(x, ys, colors, singles, log=log)
+        along = time_ticks(first, last)
+        for panel, (every, ys, colors, singles, log, named) in zip(self._panels, shown, strict=False):
+            panel.place(_HEIGHTS[len(signals)] + named, _HEAD + named)
+            panel.set_time_ticks(along)
+            panel.show(x[::every], ys[:, ::every], colors, singles[:, ::every], log=log)
         figures = tuple(panel.figure for panel in self._panels[: len(signals)])
         if self._plots.children != figures:
             self._plots.children = figures
@@ -166,39 +169,38 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         """Return the curves of one panel over the rows ``low .. high``."""
         part = slice(low, high + 1)
         if signal.name == LOSSES:
-            losses = self._losses(np.asarray(self.dataset["mean_loss"].values, float), self._grouped_at)
+            mean = np.asarray(self.dataset["mean_loss"].values, float)
+            losses = self._losses(mean, self._keyframe(self.cursor.rested))
             if losses.words:
                 words.append(losses.words)
-            mean = Curve("", CATEGORIES[0], np.asarray(self.dataset["mean_loss"].values, float))
-            curves = tuple(Curve(c.label, c.color, c.values[part]) for c in losses.curves or (mean,))
+            curves = tuple(Curve(c.label, c.color, c.values[part]) for c in losses.curves)
             singles = losses.singles[:, part] if losses.singles.size else np.empty((0, high + 1 - low))
             return LossCurves(losses.of, curves, singles)
-        values = self._solved(signal, low, high, words) if signal.dear else self._known(signal)[part]
-        return LossCurves("", (Curve("", CATEGORIES[0], values),), np.empty((0, high + 1 - low)))
+        color, nothing = _COLORS[signal.family], np.empty((0, high + 1 - low))
+        if not signal.dear:
+            return LossCurves("", (Curve("", color, self._known(signal)[part]),), nothing)
+        values, every = self._solved(signal, low, high)
+        if every > 1:
+            words.append(f"{signal.title}: one of {every} rows is solved; zoom in for all of them.")
+        return LossCurves("", (Curve("", color, values, every),), nothing)
 
     def _known(self, signal: Signal) -> Floats:
         source = self.state.run.metrics if signal.family == "recorded" else self._dataset(signal.shc)
         return np.asarray(source[signal.source].values, float)
 
-    def _solved(self, signal: Signal, low: int, high: int, words: list[str]) -> Floats:
-        """Return a curve that takes an eigenproblem per window, solved at as many rows as are affordable."""
+    def _solved(self, signal: Signal, low: int, high: int) -> tuple[Floats, int]:
+        """Return a curve that takes an eigenproblem per window, solved for one of so many rows."""
         state = self.state
         count = high + 1 - low
         affordable = max(2, _SOLVED_ENTRIES // min(state.window, state.run.n_samples) ** 2)
         stride = -(-count // affordable)
         rows = np.arange(low, high + 1, stride)
         values = np.asarray(self._dataset(signal.shc)[signal.source][rows].values, float)
-        if stride > 1:
-            words.append(f"{signal.title}: one of {stride} rows is solved; zoom in for all of them.")
         nearest = np.minimum(np.rint(np.arange(count) / stride).astype(int), len(rows) - 1)
-        return np.asarray(values[nearest])
+        return np.asarray(values[nearest]), stride
 
     def _is_log(self, signal: Signal, ys: Floats) -> bool:
-        scale = self.state.curve_scale
-        positive = bool((ys[np.isfinite(ys)] > 0).any())
-        if scale == "auto" and signal.name == LOSSES:
-            return positive and bool((ys[np.isfinite(ys)] > 0).all())
-        return positive and (scale == "log" or (scale == "auto" and signal.log))
+        return is_log(signal, ys, self.state.curve_scale)
 
     def close(self) -> None:
         """Leave the page with everything that belongs to the curves."""
@@ -212,9 +214,8 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         close(self, self._time)
 
 
-def _head(signal: Signal, losses: LossCurves, log: bool, known: dict[str, Signal]) -> dict[str, object]:
+def _head(signal: Signal, beside: Signal | None, losses: LossCurves, log: bool) -> dict[str, object]:
     """Return what the head of a panel says."""
-    beside = known.get(signal.baseline or "")
     return {
         "name": signal.name,
         "title": f"{signal.title} {losses.of}".strip(),

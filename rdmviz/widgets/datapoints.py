@@ -61,7 +61,7 @@ class DatapointTable(CanvasView):
 
     Notes
     -----
-    The table follows selection, modes and window at once, the step when the browser comes to rest at one or
+    The table follows selection and modes at once, step and window when the browser comes to rest or
     :meth:`refresh` is called. Traits to be set: `showing`, `query`, `sort`, `page`; `caption` says what the
     rows have in common, `note` what is in the way.
     """
@@ -97,7 +97,7 @@ class DatapointTable(CanvasView):
         self._found: Samples = NOBODY
         self._trouble = ""  # with the query
         self._told: dict[bytes, str] = {}
-        self._outlines: tuple[Samples, NDArray[np.float32]] | None = None
+        self._outlines: tuple[Samples, NDArray[Any]] | None = None
         super().__init__(state, of=state.run.n_samples)
         if state.selection:
             self.showing = "selected"
@@ -106,13 +106,13 @@ class DatapointTable(CanvasView):
         self.observe(self._on_choice, ["showing", "sort"])
         self.observe(self.refresh, "page")
         state.observe(self._on_selection, "selection")
-        state.observe(self._on_modes, ["modes", "window", "mode_detrend"])
+        state.observe(self._on_modes, "modes")
 
     def close(self) -> None:
         """Leave the page and the state."""
         if self.comm is not None:
             self.state.unobserve(self._on_selection, "selection")
-            self.state.unobserve(self._on_modes, ["modes", "window", "mode_detrend"])
+            self.state.unobserve(self._on_modes, "modes")
         super().close()
 
     def toggle(self, sample: int) -> None:
@@ -208,8 +208,9 @@ class DatapointTable(CanvasView):
         if kind == "at":
             index = int(content["index"])
             with self.state.lock:
-                if not 0 <= index < self.state.run.n_steps:
-                    return
+                epoch = self.link.scene.epoch
+                if not 0 <= index < self.state.run.n_steps or content.get("epoch", epoch) != epoch:
+                    return  # the browser has learned of another window by now, and asks again
                 if content.get("moving") and self.at >= 0:
                     with told(self.state, "datapoints"):
                         self._move(index)
@@ -370,7 +371,8 @@ class DatapointTable(CanvasView):
         at, outlines = self._outlines
         self.rows, self.pictures = rows, drawn
         self.curve_rows = at.astype("<u4").tobytes()
-        self.curves = np.ascontiguousarray(outlines[:, samples].T, "<f4").tobytes()
+        with np.errstate(over="ignore"):  # a loss beyond float32 is infinite on the screen
+            self.curves = np.ascontiguousarray(outlines[:, samples].T, "<f4").tobytes()
 
 
 def _count(samples: Samples) -> str:

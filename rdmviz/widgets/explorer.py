@@ -206,7 +206,7 @@ def _headline(run: TrainingRun) -> str:
     facts = [f"{run.n_steps:,} recorded rows, {steps}", f"{run.n_samples:,} probe datapoints"]
     if run.n_samples > LARGEST_MAP:
         facts.append(f"{LARGEST_MAP:,} of them drawn, all of them computed")
-    columns = [html.escape(str(name)) for name in run.probe.data_vars]
+    columns = [html.escape(str(name)) for name in (*run.probe, *run.images)]
     if columns:
         facts.append("metadata: " + ", ".join(columns))
     return f"<h3>{title}</h3><p>{' · '.join(facts)}</p>"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.analysis import ModeFrame, ModePath
+from rdmviz.analysis.datapoints import loss_outlines
 from rdmviz.analysis.one_thread import one_blas_thread
 from rdmviz.errors import FlatWindowError, NonFiniteLossError
 from rdmviz.run import TrainingRun
@@ -207,9 +208,8 @@ class FrameSource:
 
 
 def loss_range(run: TrainingRun) -> tuple[float, float, bool]:
-    """Return the ends of the loss colours (middle 98% of a hundred rows), in decades if none is negative."""
-    picks = np.unique(np.linspace(0, run.n_steps - 1, 100).astype(int))
-    losses = np.concatenate([np.asarray(run.rows(int(i), int(i) + 1), float).ravel() for i in picks])
+    """Return the ends of the loss colours (middle 98% of some rows), in decades if none is negative."""
+    losses = np.asarray(loss_outlines(run)[1], float).ravel()
     losses = losses[np.isfinite(losses)]
     if not losses.size:
         return 0.0, 1.0, False

@@ -48,8 +48,7 @@ class KeepBar(CanvasView):
         if answer is None:
             return
         try:
-            with self.state.lock:
-                reply, data = answer(self.state, content)
+            reply, data = answer(self.state, content)
         except (ValueError, KeyError, OSError, MissingExtraError, MemoryError) as error:
             words = str(error) or "there is not enough memory for this"
             reply, data = {"kind": "trouble", "text": words}, None
@@ -57,12 +56,14 @@ class KeepBar(CanvasView):
 
 
 def _bookmark(state: ExplorerState, content: dict[str, Any]) -> tuple[dict[str, Any], None]:
-    state.add_bookmark(str(content["note"]), int(state.run.steps[int(content["row"])]))
+    with state.lock:
+        state.add_bookmark(str(content["note"]), int(state.run.steps[int(content["row"])]))
     return {"kind": "done"}, None
 
 
 def _forget(state: ExplorerState, content: dict[str, Any]) -> tuple[dict[str, Any], None]:
-    state.remove_bookmark(str(content["note"]), int(content["step"]))
+    with state.lock:
+        state.remove_bookmark(str(content["note"]), int(content["step"]))
     return {"kind": "done"}, None
 
 
@@ -94,7 +95,8 @@ _ANSWERS: Final[dict[str, Callable[[ExplorerState, dict[str, Any]], tuple[dict[s
 
 def _at_row(state: ExplorerState, content: dict[str, Any]) -> ExplorerState:
     """Move to the row on the person's screen, of which the kernel hears a moment later otherwise."""
-    state.step = int(state.run.steps[int(content["row"])])
+    with state.lock:
+        state.step = int(state.run.steps[int(content["row"])])
     return state
 
 

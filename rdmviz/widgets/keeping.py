@@ -25,6 +25,7 @@ class Kept(Bookmarked):
 
     if TYPE_CHECKING:
         lock: threading.RLock
+        span: tuple[int, int]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the present view as plain data, fit for JSON: version, run, traits and bookmarks."""
@@ -56,6 +57,9 @@ class Kept(Bookmarked):
             If the run does not have what it asks for.
         """
         traits, bookmarks = _checked(self, kept, any_run=any_run)
+        if type(traits.get("step")) is int and "span" not in traits:  # the step that is asked for widens it
+            self.run.index_of(traits["step"])
+            traits["span"] = (min(self.span[0], traits["step"]), max(self.span[1], traits["step"]))
         try:
             # A state aside is given everything first: what it accepts, this one takes without an error.
             aside = type(self)(self.run, **{**kept_traits(self), **traits})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -21,15 +22,20 @@ _COST: Final = 50_000_000  # loss values that are read for one set of curves; be
 _MOST_CLASSES: Final = 6
 _MOST_SINGLES: Final = 8
 SELECTED: Final = CATEGORIES[1]
+PLAIN: Final = OTHER  # plain statistics are drawn in a neutral colour, spectral ones in one that stands out
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve of a panel: its values at every recorded row, ``(T,)``, and how it is told from others."""
+    """One curve of a panel: its values at every row, ``(T,)``, and how it is told from others.
+
+    Where it was computed for one of `every` rows, the values between are those of the nearest such row.
+    """
 
     label: str
     color: str
     values: Floats
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,9 @@ class LossCurves:
     curves: tuple[Curve, ...]
     singles: Floats = field(default_factory=lambda: np.empty((0, 0)))
     words: str = ""
+
+
+_NOTHING: Final = LossCurves("", ())
 
 
 class MeanLosses:
@@ -85,7 +94,7 @@ class MeanLosses:
             Row whose groups are meant; None before there is one.
         """
         run, kind = self.state.run, self.kind
-        overall = LossCurves("", (Curve("", CATEGORIES[0], mean),))
+        overall = LossCurves("", (Curve("", PLAIN, mean),))
         if kind == "mean":
             return overall
         if run.n_steps * run.n_samples > _COST:
@@ -100,15 +109,15 @@ class MeanLosses:
             key = row, self.state.window, self.state.mode_detrend
         kept = self._kept.get(kind)
         if kept is None or kept[0] != (run, key):
-            found = getattr(self, f"_of_{kind}")(row)
-            kept = self._kept[kind] = (run, key), found or overall
-        return kept[1]
+            kept = self._kept[kind] = (run, key), getattr(self, f"_of_{kind}")(row)
+        found = kept[1]
+        return found if found.curves else LossCurves("", overall.curves, words=found.words)
 
-    def _of_coloring(self, _row: int | None) -> LossCurves | None:
+    def _of_coloring(self, _row: int | None) -> LossCurves:
         run, name = self.state.run, self.state.coloring
         named = classes(run, name)
         if named is None or len(named[1]) < 2:
-            return None
+            return _NOTHING
         codes, names = named
         colors = list(CATEGORIES[: len(names)])
         if len(names) > _MOST_CLASSES:  # the most frequent ones, and all others together
@@ -118,10 +127,10 @@ class MeanLosses:
             colors = [*CATEGORIES[:few], OTHER]
         return LossCurves(f"by {shorten(name)}", _curves(names, colors, class_means(run, codes)))
 
-    def _of_groups(self, row: int | None) -> LossCurves | None:
+    def _of_groups(self, row: int | None) -> LossCurves:
         state = self.state
         if row is None or state.link is None:
-            return None
+            return _NOTHING
         frames = state.link.frames
         if row < frames.path.first:
             return LossCurves("", (), words="Groups begin with the first full window.")
@@ -137,21 +146,17 @@ class MeanLosses:
         at = f"by group at step {int(state.run.steps[row]):,}"
         return LossCurves(at, _curves(names, colors, class_means(state.run, codes)))
 
-    def _of_selection(self, _row: int | None) -> LossCurves | None:
+    def _of_selection(self, _row: int | None) -> LossCurves:
         run, chosen = self.state.run, np.array(self.state.selection, dtype=np.intp)
         if not chosen.size:
-            return None
+            return _NOTHING
         inside = np.zeros(run.n_samples, dtype=bool)
         inside[chosen] = True
         names, colors = [f"{chosen.size:,} selected", "all others"], [SELECTED, OTHER]
-        means = (
-            class_means(run, np.where(inside, 0, 1))
-            if not inside.all()
-            else class_means(run, 0 * inside.astype(np.intp))
-        )
+        means = class_means(run, np.where(inside, 0, 1))  # one row if nothing is left
         singles = losses_of(run, chosen) if 1 < chosen.size <= _MOST_SINGLES else np.empty((0, 0))
         return LossCurves("of the selection", _curves(names, colors, means), singles)
 
 
-def _curves(names: object, colors: object, means: Floats) -> tuple[Curve, ...]:
-    return tuple(Curve(*each) for each in zip(names, colors, means, strict=False))  # type: ignore[call-overload]
+def _curves(names: Sequence[str], colors: Sequence[str], means: Floats) -> tuple[Curve, ...]:
+    return tuple(Curve(*each) for each in zip(names, colors, means, strict=False))

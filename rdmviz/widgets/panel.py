@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 _MOST_POINTS: Final = 3000
 _WIDTHS: Final = (0.8, 1.6)  # of single datapoints, and of the curves before them
 _SINGLE_OPACITY: Final = 0.55
+_MOST_DIGITS: Final = 3  # behind the point of a power of ten: what fits beside a plot
+_PLAIN_LABELS: Final = {"0": "0", "1": "1", "10": "10", "100": "100"}  # not 1e+0
+_ROOM_ABOVE: Final = 0.14  # of the range of a curve
+_END: Final = 0.06  # of the time axis
 
 
 class Panel:
@@ -63,12 +67,11 @@ class Panel:
         finite = np.concatenate([ys[np.isfinite(ys)] for ys in both])
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.1, 1.0)
         scale, axis, lines = self._side(log)
-        room = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
-        ends = (low / 1.3, high * 1.3) if log else (low - room, high + room)
+        ends = _with_room(low, high, log=log)
+        values = ticks(*ends, log=log)
         with scale.hold_sync(), axis.hold_sync():
             scale.min, scale.max = ends
-            axis.tick_values = ticks(*(ends if not log else (low, high)), log=log)
-            axis.tick_format = ".0e" if log else number_format(max(abs(low), abs(high)))
+            axis.tick_values, axis.tick_format = values, tick_format(values)
         for mark, ys, shades in zip(lines, both, ([colors[0]] if colors else [], list(colors)), strict=True):
             visible = [k for k in range(len(ys)) if np.isfinite(ys[k]).any()]
             points = _same_length([thinned(x, ys[k], _MOST_POINTS) for k in visible])
@@ -83,7 +86,7 @@ class Panel:
     def _side(self, log: bool) -> tuple[bqplot.Scale, bqplot.Axis, list[bqplot.Lines]]:
         if log not in self._sides:
             scale = (bqplot.LogScale if log else bqplot.LinearScale)(min=0.1, max=1.0)
-            axis = bqplot.Axis(scale=scale, side="left", grid_lines="solid")
+            axis = bqplot.Axis(scale=scale, side="left", grid_lines="solid", tick_labels=_PLAIN_LABELS)
             scales = {"x": self._time, "y": scale}
             nothing = np.empty(0)
             lines = [bqplot.Lines(x=nothing, y=nothing, stroke_width=w, scales=scales) for w in _WIDTHS]
@@ -105,6 +108,15 @@ class Panel:
             close(scale, axis)
             for line in lines:
                 line.close()
+
+
+def _with_room(low: float, high: float, *, log: bool) -> tuple[float, float]:
+    """Return the ends of an axis that holds a curve, with room for the marks of time above it."""
+    if log:
+        share = max(float(np.log(high / low)), 0.5)
+        return float(low / np.exp(0.05 * share)), float(high * np.exp(_ROOM_ABOVE * share))
+    share = (high - low) or abs(high) or 1.0
+    return low - 0.05 * share, high + _ROOM_ABOVE * share
 
 
 def _same(before: Any, after: Any) -> bool:
@@ -131,22 +143,37 @@ def _same_length(curves: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
     return xs, ys
 
 
-def number_format(size: float) -> str:
-    """d3 format of the ticks of an axis whose largest number has this size."""
-    return "~g" if size == 0 or 1e-2 <= size < 1e4 else ".1~e"
+def tick_format(values: Floats) -> str:
+    """d3 format that tells ticks apart: plain numbers, or powers of ten where those are shorter."""
+    sizes = np.abs(values[values != 0])
+    if not sizes.size or (sizes.min() >= 1e-3 and sizes.max() < 1e5):
+        return "~g"
+    enough = (
+        d for d in range(_MOST_DIGITS) if np.allclose([float(f"{v:.{d}e}") for v in sizes], sizes, 1e-9, 0)
+    )
+    return f".{next(enough, _MOST_DIGITS)}~e"
 
 
 def ticks(low: float, high: float, *, log: bool = False, most: float = 4.6) -> Floats:
-    """Three to five round values between ``low`` and ``high``."""
-    if log:
+    """Two to five round values between ``low`` and ``high``."""
+    if log and high > 3 * low:
         decades = np.arange(np.ceil(np.log10(low)), np.floor(np.log10(high)) + 1)
         if len(decades) >= 2:
             return np.power(10.0, decades[:: -(-len(decades) // 4)])
         exponents = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-        round_ones = (np.array([[1.0], [2.0], [5.0]]) * 10.0**exponents).ravel("F")
-        found = round_ones[(round_ones >= low) & (round_ones <= high)]
-        return found if len(found) >= 2 else np.geomspace(low, high, 3)
+        found = (np.array([[1.0], [2.0], [5.0]]) * 10.0**exponents).ravel("F")
+        found = found[(found >= low) & (found <= high)]
+        if len(found) >= 2:
+            return np.asarray(found)
     span = (high - low) or 1.0
     unit = 10.0 ** np.floor(np.log10(span / 3))
     unit *= next(m for m in (1, 2, 5, 10) if span / (m * unit) <= most)
     return np.asarray(np.arange(np.ceil(low / unit), np.floor(high / unit) + 1) * unit)
+
+
+def time_ticks(first: float, last: float) -> Floats:
+    """Ticks of the time axis, but none whose long label would reach beyond an end of it."""
+    values = ticks(first, last)
+    share = (values - first) / ((last - first) or 1.0)
+    long = np.abs(values) >= 1e5
+    return values[~long | ((share > _END) & (share < 1 - _END))]

@@ -1,53 +1,99 @@
-"""The panels of a picture of the warning curves: those on screen, and the plain baselines beside them."""
+"""The panels of a picture of the curves: those on screen, and beside each the plain one it has to beat."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze
-from rdmviz.analysis.means import class_means
 from rdmviz.figures.contents import Line, Panel
-from rdmviz.figures.palette import CATEGORIES
-from rdmviz.widgets.colors import classes, shorten
+from rdmviz.widgets.colors import CATEGORIES
+from rdmviz.widgets.curve_scale import is_log
+from rdmviz.widgets.loss_curves import MeanLosses
 from rdmviz.widgets.signals import DEFAULT, LOSSES, Signal, offered
 from rdmviz.widgets.state import ExplorerState
 
+_SOLVED_ENTRIES: Final = 280_000_000  # of the matrices solved for one dear curve: ten seconds on one core
 
-def panels_of(state: ExplorerState) -> Iterator[Panel]:
-    """Chosen curves, each spectral one beside a plain one that it has to beat; mean losses under both."""
+Floats = NDArray[np.float64]
+
+
+def panels_of(state: ExplorerState) -> tuple[list[Panel], list[str]]:
+    """Return the panels, row by row, and what has to be said about them.
+
+    The state has a link: groups are those of its frames.
+    """
     known = offered(state.run)
-    chosen = [known[name] for name in state.signals or DEFAULT]
-    datasets: dict[str, xr.Dataset] = {}
+    words: list[str] = []
+    panels = [
+        _panel(state, signal, column, words)
+        for signal, column in _placed([known[name] for name in state.signals or DEFAULT], known)
+    ]
+    return panels, words
 
-    def panel(signal: Signal, column: int | None) -> Panel:
-        if signal.family == "recorded":
-            values = state.run.metrics[signal.source]
-        else:
-            if signal.shc not in datasets:
-                datasets[signal.shc] = analyze(
-                    state.run, window=state.window, detrend=state.detrend, shc=signal.shc
-                )
-            values = datasets[signal.shc][signal.source]
-        line = Line("", np.asarray(values.values, float), CATEGORIES[0])
-        log = signal.log if state.curve_scale == "auto" else state.curve_scale == "log"
-        title = f"{signal.title}, {signal.units}" if signal.units else signal.title
-        return Panel(title, (line,), log, column=column)
 
-    for signal in chosen:
-        if signal.baseline is not None:
-            yield panel(signal, 0)
-            yield panel(known[signal.baseline], 1)
-    for signal in chosen:
-        if signal.baseline is None and signal.name != LOSSES:
-            yield panel(signal, None)
-    if any(signal.name == LOSSES for signal in chosen):
-        named = classes(state.run, state.coloring)
-        if named is None or not 2 <= len(named[1]) <= 4:
-            yield panel(known[LOSSES], None)
-        else:
-            means = zip(named[1], class_means(state.run, named[0]), CATEGORIES, strict=False)
-            lines = tuple(Line(shorten(name), values, color) for name, values, color in means)
-            yield Panel(f"Mean loss by {shorten(state.coloring)}", lines, log=True, column=None)
+def _placed(signals: list[Signal], known: dict[str, Signal]) -> Iterator[tuple[Signal, int | None]]:
+    """Signals with their columns: 0 of the 2RDM, 1 a baseline beside the one before; None for both."""
+    told: set[str] = set()
+    for signal in sorted(signals, key=lambda signal: signal.family != "spectral"):
+        if signal.name in told:
+            continue
+        yield signal, 0 if signal.family == "spectral" else None
+        told.add(signal.name)
+        if signal.family == "spectral" and signal.baseline is not None and signal.baseline not in told:
+            told.add(signal.baseline)
+            yield known[signal.baseline], 1
+
+
+def _panel(state: ExplorerState, signal: Signal, column: int | None, words: list[str]) -> Panel:
+    lines, of = _lines(state, signal, words)
+    title = f"{signal.title} {of}".strip()
+    low, high = (state.run.index_of(step) for step in state.span)
+    shown = np.concatenate([line.values[low : high + 1] for line in lines])
+    log = is_log(signal, shown, state.curve_scale)
+    return Panel(title, lines, log, "" if signal.name == LOSSES else signal.units, column)
+
+
+def _lines(state: ExplorerState, signal: Signal, words: list[str]) -> tuple[tuple[Line, ...], str]:
+    """Return the curves of a signal at every recorded row, and of what they are."""
+    run = state.run
+    if signal.family == "recorded":
+        return (Line("", np.asarray(run.metrics[signal.source].values, float), CATEGORIES[0]),), ""
+    dataset = analyze(run, window=state.window, detrend=state.detrend, shc=signal.shc)
+    if signal.dear:
+        return (Line("", _solved(state, dataset[signal.source], signal, words), CATEGORIES[0]),), ""
+    values = np.asarray(dataset[signal.source].values, float)
+    if signal.name != LOSSES:
+        return (Line("", values, CATEGORIES[0]),), ""
+    losses = MeanLosses(state)(values, _keyframe(state))
+    if losses.words:
+        words.append(losses.words)
+    means = tuple(Line(curve.label, curve.values, curve.color) for curve in losses.curves)
+    thin = tuple(Line("", each, means[0].color, thin=True) for each in losses.singles if means)
+    return (*means, *thin) or (Line("", values, CATEGORIES[0]),), losses.of
+
+
+def _keyframe(state: ExplorerState) -> int | None:
+    """Return the row at which the groups on the map are decided."""
+    assert state.link is not None
+    frames, row = state.link.frames, state.index
+    since, steady = row - frames.path.first, frames.arrangement.steady_rows
+    return row if since < 0 else frames.path.first + since // steady * steady
+
+
+def _solved(state: ExplorerState, curve: xr.DataArray, signal: Signal, words: list[str]) -> Floats:
+    """Return a curve that takes an eigenproblem per window, solved in the span at as many rows as can be."""
+    low, high = (state.run.index_of(step) for step in state.span)
+    most = max(2, _SOLVED_ENTRIES // min(state.window, state.run.n_samples) ** 2)
+    stride = -(-(high + 1 - low) // most)
+    rows = np.unique(np.r_[low : high + 1 : stride, high])
+    if stride > 1:
+        words.append(f"{signal.title}: one of {stride} rows is solved")
+    values = np.full(state.run.n_steps, np.nan)
+    solved = np.asarray(curve[rows].values, float)
+    values[low : high + 1] = np.interp(np.arange(low, high + 1), rows, solved)
+    return values

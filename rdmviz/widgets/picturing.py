@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rdmviz.analysis import null_edge
 from rdmviz.analysis.of_a_run import require_run
-from rdmviz.errors import OptionError
+from rdmviz.errors import ComputeError, OptionError
 from rdmviz.figures import draw
 from rdmviz.figures.contents import CurvesContent, Key, MapContent, MatrixContent, SpectrumContent
 from rdmviz.run import TrainingRun
@@ -167,13 +168,16 @@ def _trails(
 def _matrix(state: ExplorerState) -> MatrixContent:
     with _frame_of(state) as (link, frame):
         whole = whole_matrix(link, link.frames.path.at(state.index), state.matrix)
-        rooted = state.matrix == "covariance"
-        share = whole.values / whole.scale
+        rooted, share = state.matrix == "covariance", whole.values / whole.scale
+        some = len(whole.order) < state.run.n_samples
         return MatrixContent(
-            caption=_caption(state),
+            caption=_caption(state)
+            + ((f"{len(whole.order)} of {state.run.n_samples:,} datapoints",) if some else ()),
             shade=np.sign(share) * np.sqrt(np.abs(share)) if rooted else share,
             scale=whole.scale,
-            quantity=f"{state.matrix} of the losses" + (" (colour: signed root)" if rooted else ""),
+            quantity="covariance of losses, loss² (colour: signed root)"
+            if rooted
+            else "correlation of losses",
             rooted=rooted,
             codes=_codes(link, frame)[whole.order],
             key=_key(link),
@@ -184,24 +188,40 @@ def _matrix(state: ExplorerState) -> MatrixContent:
 def _spectrum(state: ExplorerState) -> SpectrumContent:
     with _frame_of(state) as (_, frame):
         trace, ratio = (float(value) for value in frame["header"][1:3])
-        return SpectrumContent(
-            caption=_caption(state),
-            shares=shares_of(frame),
-            note=f"Tr C {trace:.3g} · participation ratio {ratio:.3g}",
-            chosen=tuple(mode - 1 for mode in state.modes),
-            log=state.spectrum_scale == "log",
-        )
+        shares = shares_of(frame)
+    try:
+        found = null_edge(state.run, state.step, window=state.window, detrend=state.mode_detrend)
+        edge, words = float(found["edge"]) / trace, ""
+    except ComputeError as error:
+        edge, words = None, f"no null edge: {error}"
+    return SpectrumContent(
+        caption=(*_caption(state), *filter(None, [words])),
+        shares=shares,
+        note=f"Tr C {trace:.3g} · participation ratio {ratio:.3g}",
+        chosen=tuple(mode - 1 for mode in state.modes),
+        log=state.spectrum_scale == "log",
+        edge=edge,
+    )
 
 
 def _curves(state: ExplorerState) -> CurvesContent:
     run = state.run
-    name = f"{run.name} · " if run.name else ""
+    with state.lock, _scene_of(state):
+        panels, words = panels_of(state)
+    name = [run.name] if run.name else []
+    caption = [
+        *name,
+        f"windows of {state.window} rows",
+        f"{state.detrend} detrending",
+        "uncalibrated",
+        *words,
+    ]
     bookmarks = ((mark["step"], "bookmark", mark["note"]) for mark in state.bookmarks)
     return CurvesContent(
-        caption=f"{name}trailing windows of {state.window} rows, {state.detrend} detrending · uncalibrated",
+        caption=tuple(caption),
         steps=run.steps,
         span=state.span,
-        panels=tuple(panels_of(state)),
+        panels=tuple(panels),
         cursor=state.step,
         marks=(*((mark["step"], mark["kind"], mark["text"]) for mark in state.marks), *bookmarks),
     )
@@ -216,9 +236,14 @@ _CONTENTS: Final[dict[str, Callable[[ExplorerState], Any]]] = {
 VIEWS: Final = tuple(_CONTENTS)
 
 
-def _caption(state: ExplorerState) -> str:
-    name = f"{state.run.name} · " if state.run.name else ""
-    return f"{name}step {state.step:,} · windows of {state.window} rows, {state.mode_detrend} detrending"
+def _caption(state: ExplorerState) -> tuple[str, ...]:
+    name = [state.run.name] if state.run.name else []
+    return (
+        *name,
+        f"step {state.step:,}",
+        f"windows of {state.window} rows",
+        f"{state.mode_detrend} detrending",
+    )
 
 
 def _codes(link: SceneLink, frame: Frame) -> NDArray[np.uint8]:

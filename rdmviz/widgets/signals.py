@@ -116,7 +116,7 @@ BASELINES: Final = (_VARIANCE, _AUTOCORRELATION, LOSSES)
 def offered(run: TrainingRun) -> dict[str, Signal]:
     """Return every curve that can be drawn for a run, by name."""
     recorded = (
-        Signal(f"{METRICS}{name}", _words(str(name)), "", False, "recorded", variable=str(name))
+        Signal(f"{METRICS}{name}", str(name).replace("_", " "), "", False, "recorded", variable=str(name))
         for name in run.metrics.data_vars
     )
     return {signal.name: signal for signal in (*_COMPUTED, *recorded)}
@@ -129,8 +129,3 @@ def presets(run: TrainingRun) -> dict[str, tuple[str, ...]]:
     if recorded:
         chosen["Metrics"] = (*recorded[: MOST_SIGNALS - 1], LOSSES)
     return chosen
-
-
-def _words(name: str) -> str:
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]

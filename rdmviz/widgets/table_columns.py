@@ -52,7 +52,7 @@ def columns_of(run: TrainingRun, modes: tuple[int, int]) -> tuple[tuple[Column, 
     read = [name for name in shown if kinds[name] == "text"]
     named = sorted((name for name in shown if name not in read), key=lambda name: kinds[name] == "number")
     room = max(0, _FACTS_IN_FRONT - len(read) - tokens)
-    strip = Column("tokens", "token in its sequence", "tokens", "Tokens are shaded by their loss at the step")
+    strip = Column("tokens", "tokens, shaded by loss", "tokens", "Loss at the step; the row's own is framed")
     images = [
         Column(IMAGE + name, name, "image", "A picture of the probe", sortable=False)
         for name, kind in kinds.items()

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rdmviz.analysis import ModePath, analyze, groups
+from rdmviz.analysis.datapoints import datapoints_of
 from rdmviz.errors import OptionError
+from rdmviz.widgets.signals import offered
 from rdmviz.widgets.state import MODES, ExplorerState
 
 Columns = dict[str, NDArray[Any]]
@@ -42,9 +44,9 @@ def table_csv(state: ExplorerState, table: str) -> str:
     table
         ``"curves"``: the warning curves and recorded metrics at every recorded step, without those curves
         that take an eigenproblem per window and are not on screen. ``"spectrum"``: eigenvalue, share of the
-        trace and drift of each mode at the step. ``"modes"``: loss, group, entries of the leading modes and
-        metadata of every datapoint. ``"groups"``: one row per group. ``"selection"``: as ``"modes"``, of the
-        selected datapoints in their order.
+        trace and drift of each mode at the step. ``"modes"``: loss, drift, group, metadata and entries of
+        the leading modes of every datapoint. ``"groups"``: one row per group. ``"selection"``: as
+        ``"modes"``, of the selected datapoints in their order.
 
     Returns
     -------
@@ -88,11 +90,14 @@ def _cell(value: Any) -> str:
 
 def _curves(state: ExplorerState) -> Columns:
     run = state.run
-    dataset = analyze(run, window=state.window, detrend=state.detrend)
-    cheap = [n for n, curve in dataset.data_vars.items() if curve.variable._in_memory or n in state.signals]
-    curves = {str(name): dataset[name].to_numpy() for name in cheap}
-    metrics = {f"metrics/{name}": curve.to_numpy() for name, curve in run.metrics.data_vars.items()}
-    return {"step": run.steps, **curves, **metrics}
+    columns: Columns = {"step": run.steps}
+    for signal in offered(run).values():
+        if signal.family == "recorded":
+            columns[signal.name] = run.metrics[signal.source].to_numpy()
+        elif not signal.dear or signal.name in state.signals:
+            dataset = analyze(run, window=state.window, detrend=state.detrend, shc=signal.shc)
+            columns[signal.name] = dataset[signal.source].to_numpy()
+    return columns
 
 
 def _spectrum(state: ExplorerState) -> Columns:
@@ -115,18 +120,13 @@ def _selection(state: ExplorerState) -> Columns:
 
 
 def _datapoints(state: ExplorerState, samples: ArrayLike) -> Columns:
-    run, chosen, index = state.run, np.asarray(samples, dtype=np.intp), state.index
-    path = _path(state)
-    frame = path.at(index)
-    vectors = {f"mode {k}": vector[chosen] for k, vector in enumerate(frame.vectors, start=1)}
-    computed = {
-        "loss": run.rows(index, index + 1)[0, chosen],
-        "group": path.groups_at(index)[chosen],
-        **vectors,
-    }
-    columns = {"datapoint": chosen, **computed}
-    for name, values in run.probe.data_vars.items():
-        columns[f"{name} (metadata)" if name in columns else str(name)] = values.to_numpy()[chosen]
+    found = datapoints_of(_path(state), state.index, np.asarray(samples, dtype=np.int64), MODES)
+    columns = {"datapoint": found["sample"].to_numpy()}
+    for name, values in found.data_vars.items():
+        if values.dims == ("sample",):
+            columns[str(name)] = values.to_numpy()
+        elif name == "loading":
+            columns |= {f"mode {int(k)}": values.sel(mode=k).to_numpy() for k in found["mode"].values}
     return columns
 
 

@@ -118,7 +118,7 @@ def test_a_table_is_downloaded_with_the_selected_datapoints(opened, bar):
     name, data = download(opened.page, bar.get_by_role("button", name="Download CSV"))
     assert name.endswith("-selection.csv")
     head, *rows = csv.reader(data.decode("utf-8-sig").splitlines())
-    assert head[:3] == ["datapoint", "loss", "group"]
+    assert head[:4] == ["datapoint", "loss", "drift", "group"]
     assert [row[0] for row in rows] == ["3", "40"]
 
 

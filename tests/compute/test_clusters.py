@@ -170,6 +170,14 @@ def test_seriation_keeps_groups_together_and_alike_datapoints_adjacent():
     assert truth[seriation(x, some)].tolist() == [0] * 12 + [2] * 12 + [1] * 12
 
 
+def test_seriation_runs_along_with_the_datapoints_as_given():
+    t = np.linspace(0, 1, 40)[:, None]
+    x = np.sin(6 * t + np.linspace(0, 2, 15))  # each is most like its neighbours
+    x -= x.mean(axis=0)
+    assert seriation(x, np.zeros(15, dtype=int)).tolist() == list(range(15))
+    assert seriation(x[:, ::-1], np.zeros(15, dtype=int)).tolist() == list(range(15))
+
+
 def test_seriation_of_large_groups_and_datapoints_at_rest(monkeypatch):
     monkeypatch.setattr(clusters, "_SERIATED", 5)
     x = RNG.normal(size=(20, 30))

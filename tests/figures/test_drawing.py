@@ -25,7 +25,7 @@ from rdmviz.figures import (
 )
 from rdmviz.figures.contents import FORMATS
 from rdmviz.figures.keys import rows_of
-from rdmviz.figures.palette import CATEGORIES, CURSOR, DIVERGING, ramp
+from rdmviz.figures.palette import CATEGORIES, CURSOR, DIVERGING, MUTED, UNDEFINED, ramp
 from rdmviz.figures.style import Picture, plain, style
 
 RNG = np.random.default_rng(3)
@@ -35,7 +35,7 @@ SIGNATURES = {"svg": b"<?xml", "png": b"\x89PNG\r\n", "pdf": b"%PDF-"}
 
 def a_map(**changes):
     facts = {
-        "caption": "a run · step 5",
+        "caption": ("a run", "step 5"),
         "positions": RNG.normal(size=(40, 2)),
         "ends": (-4.0, 4.0, -5.0, 5.0),
         "axes": ("mode 1", "mode 2"),
@@ -49,7 +49,7 @@ def a_map(**changes):
 def a_matrix(**changes):
     shade = RNG.uniform(-1, 1, (12, 12))
     facts = {
-        "caption": "",
+        "caption": (),
         "shade": (shade + shade.T) / 2,
         "scale": 0.5,
         "quantity": "covariance",
@@ -62,12 +62,12 @@ def a_matrix(**changes):
 
 
 def a_spectrum(**changes):
-    facts = {"caption": "", "shares": 0.5 ** np.arange(1, 20), "note": "PR 3", "chosen": (0, 2)}
+    facts = {"caption": (), "shares": 0.5 ** np.arange(1, 20), "note": "PR 3", "chosen": (0, 2)}
     return SpectrumContent(**(facts | changes))
 
 
 def curves(*panels, **changes):
-    facts = {"caption": "", "steps": np.arange(0, 200, 2), "span": (0, 198), "panels": panels, "cursor": 50}
+    facts = {"caption": (), "steps": np.arange(0, 200, 2), "span": (0, 198), "panels": panels, "cursor": 50}
     return CurvesContent(**(facts | changes))
 
 
@@ -96,9 +96,23 @@ def test_a_picture_is_a_file_of_its_kind_and_the_same_each_time(content, kind):
     assert draw(content).to_bytes(kind) == first
 
 
-@pytest.mark.parametrize("content", EVERY.values(), ids=EVERY)
-def test_nothing_is_cut_off(content):
-    picture = draw(content)
+LONG = "a title of more words than there is room for beside any curve, whatever it is of"
+WORDY = {
+    "caption": (LONG[:50], *["some facts"] * 6),
+    "key": Key(LONG[:30], "diverging", ("falls by 1.66e-5", "0", "rises by 1.66e-5")),
+}
+CROWDED = {
+    "map, wordy": a_map(**WORDY),
+    "matrix, wordy": a_matrix(**WORDY),
+    "curves, wordy": curves(a_panel(LONG), a_panel(LONG, column=1), a_panel(LONG, column=None, lines=7)),
+}
+
+
+@pytest.mark.parametrize("width", [3.2, 6.2, None])
+@pytest.mark.parametrize("content", (EVERY | CROWDED).values(), ids=EVERY | CROWDED)
+def test_nothing_is_cut_off(content, width):
+    picture = draw(content, width)
+    picture.set_dpi(300)  # as it is saved; on a screen letters are wider
     with style():
         canvas = FigureCanvasAgg(picture)
         canvas.draw()
@@ -144,6 +158,17 @@ def test_trails_go_where_the_datapoints_were_and_areas_follow_the_sizes():
     np.testing.assert_allclose(areas / areas[0], np.delete(sizes, [3, 5]) / sizes[0])
 
 
+def test_a_map_of_many_points_is_a_small_file():
+    count = 20_000
+    many = a_map(
+        positions=RNG.normal(size=(count, 2)), codes=np.zeros(count, np.uint8), ringed=np.empty(0, int)
+    )
+    svg = draw(many).to_bytes("svg")
+    assert len(svg) < 2_000_000
+    assert b"<image" in svg
+    assert b">mode 1<" in svg
+
+
 def test_matrix_shades_are_symmetric_about_zero_and_the_scale_says_what_they_are():
     content = a_matrix()
     picture = draw(content)
@@ -155,17 +180,28 @@ def test_matrix_shades_are_symmetric_about_zero_and_the_scale_says_what_they_are
     assert [text.get_text() for text in bar.get_xticklabels()] == ["−0.5", "−0.125", "0", "0.125", "0.5"]
 
 
+def test_a_correlation_has_a_plain_scale_and_grey_where_it_is_undefined():
+    shade = np.eye(3)
+    shade[2] = shade[:, 2] = np.nan
+    nothing = {"codes": np.zeros(3, np.uint8), "ringed": np.empty(0, int)}
+    picture = draw(a_matrix(shade=shade, scale=1.0, rooted=False, **nothing))
+    bar, image = picture.axes[-1], picture.axes[1].images[0]
+    assert [text.get_text() for text in bar.get_xticklabels()] == ["−1", "−0.5", "0", "0.5", "1"]
+    np.testing.assert_allclose(bar.get_xticks(), [-1, -0.5, 0, 0.5, 1])
+    assert to_hex(image.cmap(image.norm(image.get_array()))[2, 2]) == UNDEFINED
+
+
 def test_spectrum_bars_have_the_shares_and_the_maps_modes_stand_out():
     content = a_spectrum(edge=0.1)
     (axes,) = draw(content).axes
     tops = [bar.get_y() + bar.get_height() for bar in axes.patches]
     shown = content.shares > 1e-4
     np.testing.assert_allclose(np.array(tops)[shown], content.shares[shown])
-    assert [to_hex(bar.get_facecolor()) == CATEGORIES[0] for bar in axes.patches[:4]] == [
-        True,
-        False,
-        True,
-        False,
+    assert [to_hex(bar.get_facecolor()) for bar in axes.patches[:4]] == [
+        CATEGORIES[0],
+        MUTED,
+        CATEGORIES[1],
+        MUTED,
     ]
     assert axes.get_yscale() == "log"
     assert draw(a_spectrum(log=False)).axes[0].get_yscale() == "linear"
@@ -185,6 +221,8 @@ def test_curves_show_the_span_with_cursor_and_marks():
     assert (50.0, CURSOR) in upright
     assert [x for x, _ in upright] == [60, 50]
     assert left.get_position().y0 == right.get_position().y0, "a curve stands beside its baseline"
+    above, below = draw(content, 4).axes
+    assert above.get_position().y0 > below.get_position().y1, "or above it where there is no room"
 
 
 def test_a_curve_without_a_value_says_so():
@@ -200,7 +238,7 @@ def test_any_text_of_a_run_is_drawn_as_text(caplog):
     key = Key(HOSTILE, "categorical", (HOSTILE, "שלום", "日本語", "🙂", "$$"))
     with caplog.at_level(logging.WARNING):
         for kind in FORMATS:
-            data = draw(a_map(caption=HOSTILE, key=key)).to_bytes(kind)
+            data = draw(a_map(caption=(HOSTILE,), key=key)).to_bytes(kind)
             if kind == "svg":
                 svg = data.decode()
     root = ET.fromstring(svg)

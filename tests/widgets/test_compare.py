@@ -332,12 +332,12 @@ def test_scrubbing_and_choosing_a_curve_do_not_solve_the_overlap_again(monkeypat
 
 def test_recorded_metrics_of_any_run_can_be_overlaid():
     runs = [make_run(metrics={"accuracy": np.arange(300.0)}), make_run()]
-    comparison = rdmviz.explore(runs, signal="metric: accuracy")
+    comparison = rdmviz.explore(runs, signal="metrics/accuracy")
     (mark,) = comparison.curves.panels[0].figure.marks
     np.testing.assert_array_equal(mark.y, np.arange(300.0))
-    assert comparison.curves.cursor.titles[0] == "accuracy"
+    assert comparison.curves.cursor.titles[0] == "Accuracy"
     comparison.state.curve_scale = "log"
-    assert comparison.curves.cursor.titles[0] == "accuracy, log"
+    assert comparison.curves.cursor.titles[0] == "Accuracy, log"
     (mark,) = comparison.curves.panels[0].figure.marks
     assert np.isnan(mark.y[0])
 
@@ -383,7 +383,7 @@ def test_texts_of_runs_never_become_html():
         make_run(name=SCRIPT, probe={SCRIPT: ["other"] * n}),
     ]
     comparison = rdmviz.explore(runs)
-    comparison.state.signal = f"metric: {SCRIPT}"
+    comparison.state.signal = f"metrics/{SCRIPT}"
     comparison.state.align = "loss"
     shown = [w.value for w in _descendants(comparison) if isinstance(w, ipywidgets.HTML)]
     assert any("&lt;script&gt;" in text for text in shown)

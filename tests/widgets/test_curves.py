@@ -12,6 +12,7 @@ from rdmviz.errors import OptionError
 from rdmviz.widgets import ExplorerState, WarningCurves, loss_curves
 from rdmviz.widgets import curves as curves_module
 from rdmviz.widgets.loss_curves import SELECTED
+from rdmviz.widgets.panel import tick_format, ticks, time_ticks
 from rdmviz.widgets.signals import MOST_SIGNALS, offered, presets
 
 ROWS, N = 300, 12
@@ -138,7 +139,8 @@ def test_a_span_zooms_every_panel_and_shows_what_was_thinned_out_before():
         np.testing.assert_array_equal(y[0], data[name].values)
         scale = curves._panels[place].figure.axes[1].scale
         assert scale.min <= y.min() < y.max() <= scale.max
-        assert scale.max / y.max() < 1.5, "the axis fits what is in the span"
+        filled = np.log(y.max() / y.min()) / np.log(scale.max / scale.min)
+        assert filled > 0.75, "the axis fits what is in the span"
         ticks = curves._panels[place].figure.axes[0].tick_values
         assert len(ticks) >= 3
         assert ((ticks >= 40_000) & (ticks <= 50_000)).all()
@@ -188,6 +190,7 @@ def test_dear_curves_of_a_large_run_are_solved_at_fewer_rows_and_that_is_said(mo
     assert "one of 3 rows is solved" in curves.caption.value
     exact = rdmviz.analyze(curves.state.run)["entropy"].values
     np.testing.assert_array_equal(readouts(curves)[0, ::3], exact[::3].astype("f4"))
+    np.testing.assert_array_equal(drawn(curves, 0)[1][0], exact[::3], "no steps are drawn between")
     curves.state.span = (1000, 1900)
     np.testing.assert_array_equal(readouts(curves)[0], exact[100:191].astype("f4"))
     assert "is solved" not in curves.caption.value
@@ -284,3 +287,32 @@ def run_through(state):
         state.span = (0, 2990)
         state.window = 32
         state.window = 64
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 5, 10], "~g"),
+        ([0.9998, 0.9999, 1.0], "~g"),
+        ([1e-8, 1e-6, 1e-4], ".0~e"),
+        ([0.0, 5e-5, 1e-4], ".0~e"),
+        ([1.2e6, 1.25e6, 1.3e6], ".2~e"),
+        ([0.0], "~g"),
+        ([], "~g"),
+    ],
+)
+def test_ticks_are_written_so_that_they_differ(values, expected):
+    assert tick_format(np.array(values, float)) == expected
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-9, 1e-2), (2.1e-4, 3.4e-4), (3.0, 70.0), (1e6, 1.0001e6)])
+def test_a_log_axis_has_round_ticks_inside_whatever_it_spans(low, high):
+    values = ticks(low, high, log=True)
+    assert 2 <= len(values) <= 6
+    assert ((values >= low * 0.999) & (values <= high * 1.001)).all()
+    np.testing.assert_allclose([float(f"{v:.4g}") for v in values], values, rtol=1e-3)
+
+
+def test_long_steps_are_not_written_beyond_the_ends_of_the_time_axis():
+    assert time_ticks(0, 10_000).tolist() == [0, 5000, 10_000]
+    np.testing.assert_allclose(time_ticks(5e6, 8e6), [6e6, 7e6])

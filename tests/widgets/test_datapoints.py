@@ -83,6 +83,19 @@ def test_moving_keeps_the_rows_and_rest_renews_them():
     assert table.at == 100
 
 
+def test_what_was_asked_before_the_window_changed_is_not_computed():
+    table = make_table(selection=[3, 8])
+    epoch = table.link.scene.epoch
+    table.state.window = 48
+    before = values(table, "loading_x")
+    hear(table, kind="at", index=100, epoch=epoch)
+    assert table.at == T - 1
+    hear(table, kind="at", index=T - 1, epoch=table.link.scene.epoch)
+    after = values(table, "loading_x")
+    assert not np.array_equal(before, after)
+    np.testing.assert_allclose(after, table.link.frames.path.at(T - 1).vectors[0, [3, 8]])
+
+
 def test_sorting_by_any_column_and_back():
     table = make_table(selection=range(N - 1, -1, -1))
     table.sort = "-loss"
@@ -287,3 +300,19 @@ def test_a_closed_table_hears_no_more():
     state.selection = [1]
     state.modes = (2, 3)
     assert table.showing == "strongest"
+
+
+def test_a_run_that_vanishes_under_the_table_is_told(tmp_path):
+    rng = np.random.default_rng(0)
+    run = rdmviz.TrainingRun.from_arrays(1 + rng.random((400, 3000)), probe={"split": ["a", "b"] * 1500})
+    state = ExplorerState(rdmviz.open_run(run.save(tmp_path / "run")), window=32)
+    table = DatapointTable(state)
+    table.refresh()
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    state.run.store._chunks.clear()  # as it is where a run does not fit the cache
+    hear(table, kind="at", index=100)
+    assert "missing" in state.troubles["datapoints"]
+    (tmp_path / "elsewhere").rename(tmp_path / "run")
+    hear(table, kind="at", index=100)
+    assert "datapoints" not in state.troubles
+    assert table.at == 100

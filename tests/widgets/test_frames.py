@@ -50,12 +50,13 @@ def test_a_frame_holds_the_modes_the_matrix_and_the_spectrum():
 
     order = frame["order"]
     assert sorted(order) == list(range(30))
-    drawn = np.zeros((30, 30))
-    drawn[np.tril_indices(30)] = (frame["covariance"] - 128.0) / 127
-    reordered = covariance[np.ix_(order, order)]
-    assert scale == pytest.approx(np.abs(covariance).max(), rel=1e-6)
-    expected = np.tril(np.sign(reordered) * np.sqrt(np.abs(reordered) / scale))
-    np.testing.assert_allclose(drawn, expected, atol=0.51 / 127)
+    assert scale == pytest.approx(np.diag(covariance).max(), rel=1e-6)
+    share = covariance[np.ix_(order, order)] / scale
+    lower = np.tril_indices(30)
+    drawn = (frame["covariance"] - 128.0) / 127
+    np.testing.assert_allclose(drawn, (np.sign(share) * np.sqrt(np.abs(share)))[lower], atol=0.6 / 127)
+    drawn = (frame["correlation"] - 128.0) / 127
+    np.testing.assert_allclose(drawn, np.corrcoef(rows.T[order])[lower], atol=0.6 / 127)
 
 
 def test_a_logarithmic_map_keeps_signs_and_spreads_decades():
@@ -121,6 +122,28 @@ def test_frames_without_a_picture_say_why():
 def test_a_run_of_two_datapoints_has_frames():
     source = make_source(make_run(n=2))
     assert unpack(source, 100)["header"][0] == FrameState.SHOWN
+
+
+def test_a_large_matrix_is_carried_as_means_over_blocks_of_pairs():
+    run = make_run(n=500)
+    source = make_source(run)
+    frame = unpack(source, 70)
+    assert source.layout.dtype.itemsize < 9_000
+    starts, order = frame["starts"].astype(int), frame["order"].astype(int)
+    assert len(order) == 400
+    assert len(starts) == 64
+    assert (np.diff(frame["group"][order].astype(int)) >= 0).all(), "groups are together"
+    borders = np.flatnonzero(np.diff(frame["group"][order])) + 1
+    assert np.isin(borders, starts).all(), "no block reaches over a border"
+    for name, values in (("covariance", np.cov), ("correlation", np.corrcoef)):
+        whole = values(run.rows(51, 71)[:, order].T)
+        means = np.add.reduceat(np.add.reduceat(whole, starts, axis=0), starts, axis=1)
+        sizes = np.diff(starts, append=400)
+        means /= np.outer(sizes, sizes)
+        if name == "covariance":
+            means = np.sign(means) * np.sqrt(np.abs(means) / np.diag(whole).max())
+        drawn = (frame[name] - 128.0) / 127
+        np.testing.assert_allclose(drawn, means[np.tril_indices(64)], atol=0.6 / 127)
 
 
 def test_the_map_is_thinned():

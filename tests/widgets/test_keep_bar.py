@@ -44,7 +44,7 @@ def test_a_picture_comes_as_bytes_with_a_name_for_any_file_system(bar):
 def test_a_table_comes_as_csv(bar):
     content, [data] = ask(bar, kind="table", table="modes")
     assert (content["name"], content["type"]) == ("a-run-1-step-800-modes.csv", "text/csv")
-    assert data.startswith(b"\xef\xbb\xbfdatapoint,loss,group,mode 1")
+    assert data.startswith(b"\xef\xbb\xbfdatapoint,loss,drift,group,mode 1")
 
 
 def test_code_is_of_what_is_on_screen(bar):

@@ -56,7 +56,7 @@ VIEWS = st.fixed_dictionaries(
 
 
 @given(VIEWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_view_comes_back_from_json_and_from_its_code(chosen):
     state = ExplorerState(RUN, **chosen)
     kept = json.loads(json.dumps(state.state_dict()))
@@ -205,6 +205,14 @@ def test_traits_that_are_not_named_stay_as_they_are():
     state = ExplorerState(RUN, step=400, modes=(1, 3))
     state.load_state_dict({**state.state_dict(), "traits": {"trails": 5}})
     assert (state.step, state.modes, state.trails) == (400, (1, 3), 5)
+
+
+def test_a_step_outside_the_span_on_screen_widens_it():
+    state = ExplorerState(RUN, span=(400, 800), step=600)
+    state.load_state_dict({**state.state_dict(), "traits": {"step": 8}})
+    assert (state.step, state.span) == (8, (8, 800))
+    with pytest.raises(StepNotFoundError, match="2000"):
+        state.load_state_dict({**state.state_dict(), "traits": {"step": 2000}})
 
 
 def test_views_hear_of_a_loaded_state_once_it_is_whole():

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 import rdmviz
 from rdmviz.errors import FlatWindowError, NonFiniteLossError, OptionError, StepNotFoundError, WindowError
 from rdmviz.figures.palette import CATEGORIES, SEQUENTIAL, ramp
-from rdmviz.widgets import ExplorerState
+from rdmviz.widgets import ExplorerState, paneling
 from rdmviz.widgets.picturing import VIEWS
 
 
@@ -94,15 +94,24 @@ def test_a_plane_without_modes_is_told():
         rdmviz.figure(RUN, "map", plane="fixed", plane_step=8)
 
 
-def test_the_matrix_is_the_covariance_in_the_explorers_order():
-    explorer = rdmviz.explore(RUN, step=800)
-    frames = explorer.scene.layout, explorer.map.link.frames
-    order = np.frombuffer(frames[1].pack([200])[0], frames[1].layout.dtype)[0]["order"]
+@pytest.mark.parametrize("kind", ["covariance", "correlation"])
+def test_the_matrix_is_in_the_explorers_order(kind):
+    explorer = rdmviz.explore(RUN, step=800, matrix=kind)
+    frames = explorer.map.link.frames
+    order = frames.arrangement.at(200).order
     image = rdmviz.figure(explorer, "matrix").axes[1].images[0].get_array()
-    covariance = np.cov(RUN.rows(137, 201).T)[np.ix_(order, order)]
-    expected = np.sign(covariance) * np.sqrt(np.abs(covariance) / np.abs(covariance).max())
-    np.testing.assert_allclose(image, expected, atol=1 / 127)
+    rows = RUN.rows(137, 201).T[order]
+    share = np.cov(rows) / np.cov(rows).diagonal().max()
+    expected = np.sign(share) * np.sqrt(np.abs(share)) if kind == "covariance" else np.corrcoef(rows)
+    np.testing.assert_allclose(image, expected, atol=1e-9)
     explorer.close()
+
+
+def test_the_matrix_of_many_datapoints_says_how_many_and_has_the_selected_ones():
+    run = rdmviz.TrainingRun.from_arrays(np.random.default_rng(0).random((80, 900)))
+    figure = rdmviz.figure(run, "matrix", selection=[7, 333])
+    assert "400 of 900 datapoints" in " ".join(text.get_text() for text in figure.texts)
+    assert len(figure.axes[1].patches) == 4, "two rows and two columns are outlined"
 
 
 def test_the_spectrum_has_the_shares_of_the_trace():
@@ -111,8 +120,10 @@ def test_the_spectrum_has_the_shares_of_the_trace():
     values = rdmviz.spectra(RUN, 800)["explained"].values[0]
     heights = [bar.get_height() for bar in axes.patches]
     np.testing.assert_allclose(heights[:24], values[:24], rtol=1e-5)
-    marked = [k for k, bar in enumerate(axes.patches) if to_hex(bar.get_facecolor()) == CATEGORIES[0]]
-    assert marked == [0, 2]
+    assert [to_hex(axes.patches[k].get_facecolor()) for k in (0, 2)] == list(CATEGORIES[:2])
+    null = rdmviz.null_edge(RUN, 800, detrend="constant")
+    trace = rdmviz.spectra(RUN, 800)["trace"].values[0]
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(float(null["edge"]) / trace, rel=1e-6)
     assert axes.get_yscale() == "linear"
 
 
@@ -135,6 +146,59 @@ def test_the_curves_are_those_of_analyze_with_the_baselines_beside_them():
     np.testing.assert_allclose(
         losses.lines[0].get_ydata(), RUN.loss.values[:, RUN.probe["kind"] == "a"].mean(1)
     )
+
+
+def titles(figure):
+    return [axes.get_title("left") for axes in figure.axes]
+
+
+def test_a_baseline_stands_once_beside_those_it_is_for_and_all_else_spans_both():
+    run = make_run(metrics={"test_accuracy": np.linspace(0, 1, 300)})
+    names = (
+        "metrics/test_accuracy",
+        "trace",
+        "spectral_heat_capacity",
+        "mean_loss_variance",
+        "mean_loss_slope",
+    )
+    figure = rdmviz.figure(run, "curves", signals=names, curve_scale="linear")
+    assert titles(figure) == [
+        "Trace of the 2RDM, loss²",
+        "Variance of the mean loss, loss²",
+        "Spectral heat capacity, loss⁴",
+        "Test accuracy",
+        "Slope of the mean loss, |dL/dt|, loss/step",
+    ]
+    widths = [round(axes.get_position().width, 3) for axes in figure.axes]
+    assert widths[0] == widths[1] == widths[2] < widths[3] == widths[4]
+    assert {axes.get_yscale() for axes in figure.axes} == {"linear"}
+
+
+def test_a_dear_curve_is_solved_over_the_span_at_as_many_rows_as_can_be(monkeypatch):
+    options = {"signals": ("entropy",), "span": (400, 1000)}
+    expected = rdmviz.analyze(RUN)["entropy"].values[100:251]
+    line = rdmviz.figure(RUN, "curves", **options).axes[0].lines[0]
+    np.testing.assert_allclose(line.get_ydata(), expected)
+    monkeypatch.setattr(paneling, "_SOLVED_ENTRIES", 30**2 * 60)
+    figure = rdmviz.figure(RUN, "curves", **options)
+    assert "one of 3 rows is solved" in figure.texts[0].get_text()
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata()[::3], expected[::3])
+
+
+def test_losses_are_of_the_selection_or_of_the_groups_here():
+    selected = rdmviz.figure(RUN, "curves", signals=("mean_loss",), loss_curves="selection", selection=[3, 9])
+    (axes,) = selected.axes
+    assert titles(selected) == ["Mean loss of the selection"]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), RUN.loss.values[:, [3, 9]].mean(1))
+    np.testing.assert_allclose(axes.lines[2].get_ydata(), RUN.loss.values[:, 3])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["2 selected", "all others"]
+
+    grouped = rdmviz.figure(RUN, "curves", step=800, signals=("mean_loss",), loss_curves="groups")
+    found = rdmviz.groups(RUN, 4 * 191)  # the keyframe before row 200: groups hold for 16 rows
+    assert titles(grouped) == ["Mean loss by group at step 764"]
+    for line, label in zip(grouped.axes[0].lines, found["label"].values, strict=False):
+        mine = found["group"].values == label
+        np.testing.assert_allclose(line.get_ydata(), RUN.loss.values[:, mine].mean(1))
 
 
 @pytest.mark.parametrize("view", VIEWS)

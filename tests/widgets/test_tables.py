@@ -63,9 +63,13 @@ def test_curves_are_those_of_the_window_and_detrending_on_screen_in_full():
 
 
 def test_curves_that_are_dear_are_there_when_they_are_on_screen():
-    state = ExplorerState(STATE.run, window=32, signals=("entropy",))
-    expected = rdmviz.analyze(STATE.run, window=32)["entropy"].values
-    np.testing.assert_array_equal(floats(read("curves", state)["entropy"]), expected)
+    state = ExplorerState(STATE.run, window=32, signals=("entropy", "heat_capacity_capacity"))
+    expected, table = rdmviz.analyze(STATE.run, window=32, shc="capacity"), read("curves", state)
+    np.testing.assert_array_equal(floats(table["entropy"]), expected["entropy"].values)
+    capacity = expected["spectral_heat_capacity"].values
+    np.testing.assert_array_equal(floats(table["heat_capacity_capacity"]), capacity)
+    total = rdmviz.analyze(STATE.run, window=32, shc="total")["spectral_heat_capacity"].values
+    np.testing.assert_array_equal(floats(table["heat_capacity_total"]), total)
 
 
 def test_the_spectrum_and_the_modes_are_those_of_the_step():
@@ -85,6 +89,10 @@ def test_the_selection_comes_in_its_order():
     state = ExplorerState(STATE.run, step=800, window=32, selection=[7, 2])
     every, table = read("modes"), read("selection", state)
     assert table["datapoint"] == ["7", "2"]
+    drift, all_drifts = floats(table.pop("drift")), floats(every["drift"])
+    np.testing.assert_allclose(
+        drift, all_drifts[[7, 2]], rtol=1e-12
+    )  # a fit to fewer columns rounds otherwise
     for name, column in table.items():
         assert column == [every[name][7], every[name][2]]
     with pytest.raises(OptionError, match="nothing is selected"):

@@ -113,7 +113,7 @@ def enrichment(labels: Ints, columns: Mapping[str, NDArray[Any]]) -> Findings:
 
 def _tested(values: NDArray[Any], labels: Ints) -> tuple[NDArray[Any], ...] | str:
     """Test one column without gaps; arrays ``(t,)``, or why there are none."""
-    distinct, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    distinct, codes, counts = _coded(values)
     if len(distinct) < 2:
         return "all datapoints agree" if len(distinct) else "no value is known"
     groups, members = np.unique(labels, return_inverse=True)
@@ -145,6 +145,17 @@ def _tested(values: NDArray[Any], labels: Ints) -> tuple[NDArray[Any], ...] | st
     inside, outside = (np.array([_median(values[order][row]) for row in rows]) for rows in (mine, ~mine))
     side = np.where(effect < 0, LOWER, HIGHER)
     return groups[tested], side, np.ones(len(p), bool), inside, outside, effect, p
+
+
+def _coded(values: NDArray[Any]) -> tuple[NDArray[Any], Ints, Ints]:
+    """Distinct values in order, the place of each datapoint's among them, and how many have each."""
+    if values.dtype.kind != "U":
+        return np.unique(values, return_inverse=True, return_counts=True)
+    texts = values.tolist()  # a dictionary codes many texts in a fraction of the time that sorting them takes
+    distinct = sorted(set(texts))
+    place = {text: k for k, text in enumerate(distinct)}
+    codes = np.fromiter(map(place.__getitem__, texts), np.int64, len(texts))
+    return np.array(distinct, dtype=np.str_), codes, np.bincount(codes)
 
 
 def _counted(both: Ints, sizes: Ints, counts: Ints, n: int) -> tuple[Floats, Floats, Floats, Floats]:

@@ -10,6 +10,7 @@ class SharedComparison {
     this.ready = Promise.all(scene.get("scenes").map((reference) => modelOf(scene, reference))).then((runs) => (this.runs = runs));
     this.reload();
     scene.on("change:revision change:coordinates change:shares change:rows change:steps change:inside", () => this.reload());
+    scene.on("change:revision change:place", () => this.follow());
   }
 
   reload() {
@@ -30,17 +31,21 @@ class SharedComparison {
     return Math.max(0, Math.min(this.count - 1, this.scene.get("place")));
   }
 
-  // Every map follows at once; the kernel hears of it a few times a second, of the place before the rows it implies.
+  // Every map follows at once; the kernel hears of the place a few times a second. The models are set as if it had been
+  // the kernel, which does the same when it hears: no row is ever told by either side, so none can be told too late.
   move(to) {
     const place = Math.max(0, Math.min(this.count - 1, Math.round(to)));
     if (place === this.scene.get("place")) return;
-    this.scene.set("place", place);
-    this.runs.forEach((run, k) => run.set("index", this.rows[k * this.count + place]));
+    this.scene.set_state({ place });
     this.telling ??= setTimeout(() => {
       this.telling = undefined;
       this.scene.send({ kind: "place", revision: this.scene.get("revision"), place: this.scene.get("place") });
-      for (const run of this.runs) run.save_changes();
     }, KERNEL_MS);
+  }
+
+  // Every map to its run's row; a move on an axis that is gone is taken back with it.
+  follow() {
+    this.runs.forEach((run, k) => run.set_state({ index: this.rows[k * this.count + this.place] }));
   }
 
   coordinate(place) {
@@ -82,9 +87,11 @@ function renderComparisonBar(model, el, scene) {
     entry.append(swatch(scene.get("colors")[k]), element("span", "", name));
     legend.append(entry);
   });
-  legend.append(explainButton("comparison", el));
+  const root = element("div", "rdmviz-view");
+  legend.append(explainButton("comparison", root));
   bar.append(play, slider, readout);
-  el.append(bar, legend);
+  root.append(bar, legend);
+  el.append(root);
 
   const show = () => {
     const words = shared.coordinate(shared.place);
@@ -156,6 +163,7 @@ function renderComparisonCursor(model, el, scene) {
     const place = shared.place;
     const titles = model.get("titles");
     const boxes = panels().slice(0, titles.length);
+    const readouts = model.get("readouts").map((readout, row) => ({ ...readout, row }));
     boxes.forEach((panel, at) => {
       const x = Math.round(panel.left + shared.shares[place] * panel.width) + 0.5;
       context.strokeStyle = theme.cursor;
@@ -165,19 +173,22 @@ function renderComparisonCursor(model, el, scene) {
       context.lineTo(x, panel.top + panel.height);
       context.stroke();
       writeText(context, theme, titles[at], panel.left, panel.top - 6, { color: theme.text, bold: true });
+      const room = panel.width - context.measureText(titles[at]).width - 16;
+      context.font = `11px ${theme.font}`;
+      const texts = readouts
+        .filter(({ panel: home }) => home === at)
+        .map(({ label, color, whole, row }) => {
+          const value = values[row * shared.count + place];
+          const text = `${label} ${whole && Number.isFinite(value) ? formatStep(value) : formatNumber(value)}`.trim();
+          return { text, color, width: context.measureText(text).width + 24 };
+        });
+      while (texts.reduce((sum, { width }) => sum + width, 0) > room) texts.pop(); // the first ones matter most
       let right = panel.left + panel.width - 2;
-      const least = panel.left + context.measureText(titles[at]).width + 16;
-      const readouts = model.get("readouts").map((readout, row) => ({ ...readout, row }));
-      for (const { label, color, whole, row } of readouts.filter(({ panel: home }) => home === at).reverse()) {
-        const value = values[row * shared.count + place];
-        const text = `${label} ${whole && Number.isFinite(value) ? formatStep(value) : formatNumber(value)}`.trim();
-        context.font = `11px ${theme.font}`;
-        const width = context.measureText(text).width + 22;
-        if (right - width < least) break; // the headings of the maps say it, too
+      for (const { text, color, width } of texts.reverse()) {
         writeText(context, theme, text, right, panel.top - 6, { align: "right", color: theme.text });
         context.fillStyle = color || theme.muted;
-        context.fillRect(right - width + 8, panel.top - 10, 10, 3);
-        right -= width + 2;
+        context.fillRect(right - width + 10, panel.top - 10, 10, 3);
+        right -= width;
       }
     });
     const last = boxes.at(-1);
@@ -226,7 +237,7 @@ function renderComparisonCursor(model, el, scene) {
 function renderComparisonHeading(model, el, scene) {
   const shared = sharedComparison(scene);
   const run = model.get("run");
-  const heading = element("div", "rdmviz-run-heading");
+  const heading = element("div", "rdmviz-view rdmviz-run-heading");
   const name = element("span", "rdmviz-run-name", scene.get("names")[run]);
   const step = element("span", "rdmviz-run-step");
   const flag = element("button", "rdmviz-run-flag");
@@ -264,24 +275,5 @@ function renderComparisonHeading(model, el, scene) {
   const stops = [listening(scene, [...COMPARISON_TRAITS, "outside"], show), listening(scene, ["flags"], flagged)];
   show();
   flagged();
-  return () => stops.forEach((stop) => stop());
-}
-
-// The datapoint pointed at, or else selected, in one run.
-function renderComparisonCard(model, el, scene) {
-  const card = element("div", "rdmviz-run-card");
-  el.append(card);
-  const stops = [];
-  sharedComparison(scene).ready.then((runs) => {
-    const run = runs[model.get("run")];
-    const describe = () => {
-      const cards = run.get("cards");
-      const more = cards.length + run.get("more_cards") - 1;
-      const words = cards.length ? cards[0].map(([what, value]) => `${what} ${value}`).join(" · ") : "Point at a datapoint to read what it is; click to keep it.";
-      card.textContent = more > 0 ? `${words} (and ${more} more)` : words;
-    };
-    stops.push(listening(run, ["cards", "more_cards"], describe));
-    describe();
-  });
   return () => stops.forEach((stop) => stop());
 }

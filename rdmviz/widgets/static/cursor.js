@@ -51,11 +51,12 @@ async function renderCursor(model, el, scene) {
     const [low, high] = [time.get("min"), time.get("max")];
     const share = (step) => (step - low) / (high - low || 1);
     const told = model.get("panels");
+    const marks = allMarks(scene);
     const said = [];
     let k = 0;
     panels().forEach((panel, row) => {
       if (!told[row]) return;
-      for (const mark of allMarks(scene)) drawMark(context, theme, panel, share(mark.step), mark.kind);
+      drawMarks(context, theme, panel, marks, share);
       if (brush) drawBrush(context, theme, panel, brush.map(share));
       if (hover !== null) drawLine(context, panel, share(step), theme.muted, 1, [3, 3]);
       drawLine(context, panel, share(shared.steps[scene.get("index")]), theme.cursor, 1.5, []);
@@ -79,7 +80,7 @@ async function renderCursor(model, el, scene) {
     const names = told.map(({ name }) => name);
     tops = panels().map((panel, row) => {
       const { baseline, baseline_title: title, readouts } = told[row] ?? {};
-      const legend = readouts?.length > 1 ? CURVE_LEGEND : 0;
+      const legend = readouts?.length > 1 ? CURVE_LEGEND * Math.ceil(readouts.length / CURVE_NAMES) : 0;
       if (!baseline) return { room: 0, legend };
       const beside = names.includes(baseline);
       const button = element("button", "rdmviz-beside", beside ? "− plain" : "+ plain");
@@ -89,7 +90,7 @@ async function renderCursor(model, el, scene) {
       button.setAttribute("aria-pressed", String(beside));
       button.disabled = !beside && names.length >= MOST_PANELS;
       if (button.disabled) button.title = `${MOST_PANELS} curves are on screen: take one away first`;
-      button.style.left = `${panel.left + panel.width - 50}px`;
+      button.style.left = `min(${panel.left + panel.width - 50}px, 100% - 50px)`; // a figure below the screen keeps an old size
       button.style.top = `${panel.top - 17 - legend}px`;
       button.addEventListener("click", () => {
         const next = beside ? names.filter((name) => name !== baseline) : names.toSpliced(row + 1, 0, baseline);
@@ -155,7 +156,7 @@ async function renderCursor(model, el, scene) {
       surface.setAttribute("aria-valuemax", String(high));
       surface.setAttribute("aria-valuenow", String(index));
       surface.setAttribute("aria-valuetext", `step ${formatStep(shared.steps[index])}; ${overlay.dataset.values ?? ""}`);
-      if (model.get("rested") === index) return;
+      if (model.get("rested") === index || scene.comm_live === false) return;
       model.set("rested", index);
       model.save_changes();
     }, CURSOR_REST_MS);

@@ -1,6 +1,8 @@
 // What is written and drawn over one panel of curves, on the cursor's canvas.
 
-const CURVE_LEGEND = 14; // pixels of the line that names several curves
+const CURVE_LEGEND = 14; // pixels of a line that names several curves
+const CURVE_NAMES = 3; // in a line
+const MOST_MARK_LINES = 25; // of a kind; more than that in view are shapes alone, at the top
 const MOST_PANELS = 6; // as signals.py has it
 
 // The longest beginning of a text that fits.
@@ -33,16 +35,17 @@ function drawHead(context, theme, panel, { title, units }, readouts, { room = 0,
     writeText(context, theme, fittedText(context, units, free - used), panel.left + used, y);
   }
   if (!legend) return;
-  const each = panel.width / readouts.length;
+  const each = panel.width / Math.min(CURVE_NAMES, readouts.length);
   readouts.forEach(({ label, color, text }, k) => {
-    const x = panel.left + k * each;
+    const x = panel.left + (k % CURVE_NAMES) * each;
+    const line = y + CURVE_LEGEND * (1 + Math.floor(k / CURVE_NAMES));
     context.fillStyle = color;
-    context.fillRect(x, y + legend - 5, 9, 3);
+    context.fillRect(x, line - 5, 9, 3);
     context.font = `11px ${theme.font}`;
     const wide = context.measureText(` ${text}`).width;
     const name = fittedText(context, label, each - wide - 18);
-    writeText(context, theme, name, x + 12, y + legend);
-    writeText(context, theme, ` ${text}`, x + 12 + context.measureText(name).width, y + legend, { color: theme.text });
+    writeText(context, theme, name, x + 12, line);
+    writeText(context, theme, ` ${text}`, x + 12 + context.measureText(name).width, line, { color: theme.text });
   });
 }
 
@@ -60,17 +63,26 @@ function drawLine(context, panel, share, color, width, dashes) {
   context.restore();
 }
 
-// A mark in time: a line of its own dashes, with its shape on top.
-function drawMark(context, theme, panel, share, kind) {
-  if (!(share >= 0 && share <= 1)) return;
-  const color = MARK_KINDS[kind][theme.dark ? "dark" : "light"];
-  drawLine(context, panel, share, color, 1, MARK_DASHES[kind]);
-  context.save();
-  context.translate(panel.left + share * panel.width - 4, panel.top);
-  context.scale(8 / 12, 8 / 12);
-  context.fillStyle = color;
-  context.fill(new Path2D(MARK_KINDS[kind].path));
-  context.restore();
+// Marks in time: lines of their own dashes with their shapes on top; where there are too many, the shapes alone.
+function drawMarks(context, theme, panel, marks, share) {
+  for (const kind of Object.keys(MARK_KINDS)) {
+    const places = marks.filter((mark) => mark.kind === kind).map(({ step }) => share(step)).filter((at) => at >= 0 && at <= 1);
+    const color = MARK_KINDS[kind][theme.dark ? "dark" : "light"];
+    const shape = new Path2D(MARK_KINDS[kind].path);
+    let taken = -Infinity;
+    for (const at of places) {
+      const x = panel.left + at * panel.width;
+      if (places.length <= MOST_MARK_LINES) drawLine(context, panel, at, color, 1, MARK_DASHES[kind]);
+      else if (x - taken < 4) continue;
+      taken = x;
+      context.save();
+      context.translate(x - 4, panel.top);
+      context.scale(8 / 12, 8 / 12);
+      context.fillStyle = color;
+      context.fill(shape);
+      context.restore();
+    }
+  }
 }
 
 function drawBrush(context, theme, panel, shares) {

@@ -113,7 +113,7 @@ function renderCurvesHead(model, el, scene) {
 
 // A labelled native select over { value: words }.
 function choiceOf(words, options, choose) {
-  const label = element("label", "rdmviz-choice", words);
+  const label = element("label", "rdmviz-curves-choice", words);
   const select = element("select");
   for (const [value, text] of Object.entries(options)) {
     const option = element("option", "", text);

@@ -1,10 +1,10 @@
 // The cells of the table of datapoints: text of any script, shaded tokens, thumbnails, small curves.
 
-const CURVE_WIDTH = 96;
-const CURVE_HEIGHT = 24;
-const LONGEST_CLAMPED = 140; // characters; what is longer has a button that shows the whole
-const SHADE = [217, 119, 6]; // one hue, more of it for a larger loss
-const SHADE_MOST = 0.55;
+const SMALL_CURVE_WIDTH = 96;
+const SMALL_CURVE_HEIGHT = 24;
+const CELL_CLAMPED = 140; // characters; what is longer has a button that shows the whole
+const TOKEN_SHADE = [217, 119, 6]; // one hue, more of it for a larger loss
+const TOKEN_SHADE_MOST = 0.55;
 
 // A text of a run, in the direction of its own script, cut off from its surroundings.
 function isolated(tag, className, text) {
@@ -15,9 +15,9 @@ function isolated(tag, className, text) {
 
 // A text; a long one is clamped, with a button that asks `whole()` for all of it.
 function textCell(cell, [text, length], whole) {
-  cell.append(isolated("div", length > LONGEST_CLAMPED ? "rdmviz-text rdmviz-clamped" : "rdmviz-text", text));
-  cell.firstChild.title = length > LONGEST_CLAMPED ? "" : text;
-  if (length <= LONGEST_CLAMPED) return;
+  cell.append(isolated("div", length > CELL_CLAMPED ? "rdmviz-text rdmviz-clamped" : "rdmviz-text", text));
+  cell.firstChild.title = length > CELL_CLAMPED ? "" : text;
+  if (length <= CELL_CLAMPED) return;
   const all = `Show all ${formatStep(length)} characters`;
   const button = element("button", "rdmviz-more", all);
   button.type = "button";
@@ -49,7 +49,7 @@ function tokenStrip(cell, row) {
 }
 
 function shadeToken(node, code) {
-  node.style.background = `rgba(${SHADE.join(",")},${((SHADE_MOST * code) / 255).toFixed(3)})`;
+  node.style.background = `rgba(${TOKEN_SHADE.join(",")},${((TOKEN_SHADE_MOST * code) / 255).toFixed(3)})`;
 }
 
 // A thumbnail from RGBA bytes, or a place that says there is none.
@@ -67,7 +67,7 @@ function thumbnail(cell, [height, width, there], pixels, label) {
 }
 
 // One scale for all small curves of a page, so that heights compare: logarithmic where all losses are positive.
-function curveScale(curves) {
+function smallCurveScale(curves) {
   const finite = curves.filter(Number.isFinite);
   const log = finite.length > 0 && finite.every((loss) => loss > 0);
   const level = log ? Math.log : (loss) => loss;
@@ -76,9 +76,9 @@ function curveScale(curves) {
   return { log, share: (loss) => (level(loss) - low) / (high - low || 1) };
 }
 
-function drawCurve(canvas, curve, places, scale, theme) {
+function drawSmallCurve(canvas, curve, places, scale, theme) {
   // Its size is its own: it may be drawn while the host has taken its page out of the layout.
-  const [width, height, ratio] = [CURVE_WIDTH, CURVE_HEIGHT, window.devicePixelRatio || 1];
+  const [width, height, ratio] = [SMALL_CURVE_WIDTH, SMALL_CURVE_HEIGHT, window.devicePixelRatio || 1];
   [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
@@ -96,7 +96,7 @@ function drawCurve(canvas, curve, places, scale, theme) {
   context.stroke();
 }
 
-function formatValue(kind, value) {
+function formatTableValue(kind, value) {
   if (kind === "share") return Number.isFinite(value) ? (value < 1e-4 ? "<0.01%" : formatShare(value)) : "–";
   if (Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";

@@ -2,11 +2,12 @@
 // written into them when time comes to rest, and a few times a second while it moves.
 
 const TABLE_REST_MS = 180;
-const MOVING_MS = 400;
-const FIND_MS = 350;
+const TABLE_UNSEEN_MS = 700; // a table that is scrolled away waits longer, and does not follow on the way
+const TABLE_MOVING_MS = 500;
+const TABLE_FIND_MS = 350;
 const TABLE_TRAITS = ["rows", "columns", "values", "shades", "curves", "pictures", "sorted_by", "total", "page", "title", "caption", "note", "counts", "showing"];
-const VALUE_KEYS = ["loss", "drift", "loading_x", "share_x", "loading_y", "share_y", "group"];
-const PAGE_ROWS = 50;
+const TABLE_VALUES = ["loss", "drift", "loading_x", "share_x", "loading_y", "share_y", "group"];
+const TABLE_PAGE_ROWS = 50;
 
 function renderDatapoints(model, el, scene) {
   const root = element("div", "rdmviz-view rdmviz-datapoints");
@@ -29,7 +30,7 @@ function renderDatapoints(model, el, scene) {
 
   let curvesAre = ""; // what the small curves show, in words
   let cells = []; // per row: the nodes of its values, tokens and curve
-  let fresh = { rows: null, columns: null, theme: null };
+  let fresh = {};
 
   const header = (columns) => {
     const sort = model.get("sorted_by"); // what is there, not what is asked for
@@ -80,7 +81,7 @@ function renderDatapoints(model, el, scene) {
         const line = element("tr");
         line.dataset.sample = row.sample;
         line.tabIndex = -1;
-        const made = { values: {}, tokens: [], curve: null };
+        const made = { values: {}, tokens: [], curve: null, mark: null };
         for (const { key, title, kind } of columns) {
           const cell = line.insertCell();
           cell.className = `rdmviz-${kind}-column`;
@@ -92,7 +93,7 @@ function renderDatapoints(model, el, scene) {
           } else if (kind === "curve") {
             made.curve = makeCanvas(cell, `Loss of datapoint ${row.sample} over the run`);
             made.curve.className = "rdmviz-small-curve";
-            cell.append(element("span", "rdmviz-curve-mark"));
+            made.mark = cell.appendChild(element("span", "rdmviz-curve-mark"));
           } else if (key in row.facts) {
             textCell(cell, row.facts[key], () => send({ kind: "text", sample: row.sample, key }));
             cell.dataset.key = key;
@@ -115,7 +116,7 @@ function renderDatapoints(model, el, scene) {
     cells.forEach((made, r) => {
       for (const { key, kind } of columns) {
         if (!made.values[key]) continue;
-        const text = formatValue(kind, numbers[r * VALUE_KEYS.length + VALUE_KEYS.indexOf(key)]);
+        const text = formatTableValue(kind, numbers[r * TABLE_VALUES.length + TABLE_VALUES.indexOf(key)]);
         if (made.values[key].textContent !== text) made.values[key].textContent = text;
       }
       for (const node of made.tokens) shadeToken(node, shades[token++]);
@@ -127,8 +128,8 @@ function renderDatapoints(model, el, scene) {
     const losses = typedTrait(model, "curves", Float32Array);
     const [first, last] = [shared.steps[0], shared.steps[shared.steps.length - 1]];
     const places = Array.from(rows, (row) => (shared.steps[row] - first) / (last - first || 1));
-    const scale = curveScale(losses);
-    cells.forEach((made, r) => drawCurve(made.curve, losses.subarray(r * rows.length, (r + 1) * rows.length), places, scale, theme));
+    const scale = smallCurveScale(losses);
+    cells.forEach((made, r) => drawSmallCurve(made.curve, losses.subarray(r * rows.length, (r + 1) * rows.length), places, scale, theme));
     const every = rows.length < shared.steps.length ? `${rows.length} of ${formatStep(shared.steps.length)} recorded rows` : "every recorded row";
     curvesAre = `Loss at ${every}; one scale for all of these rows${scale.log ? ", logarithmic" : ""}`;
   };
@@ -145,11 +146,14 @@ function renderDatapoints(model, el, scene) {
     }
   };
 
-  const cursor = () => {
+  // Where in the run the values are from: on the small curves.
+  const cursor = (theme) => {
     const { steps } = shared;
-    const share = (steps[scene.get("index")] - steps[0]) / (steps[steps.length - 1] - steps[0] || 1);
-    root.style.setProperty("--rdmviz-at", share.toFixed(4));
-    if (fresh.theme) root.style.setProperty("--rdmviz-mark", fresh.theme.cursor);
+    const share = (steps[model.get("at")] - steps[0]) / (steps[steps.length - 1] - steps[0] || 1);
+    for (const { mark } of cells) {
+      mark.style.transform = `translateX(${(share * (SMALL_CURVE_WIDTH - 2)).toFixed(1)}px)`;
+      mark.style.background = theme.cursor;
+    }
   };
 
   const [schedule, stopRedrawing] = redrawing(root, (theme) => {
@@ -161,25 +165,36 @@ function renderDatapoints(model, el, scene) {
     if (others) fill(rows, columns);
     values(columns);
     if (others || theme !== fresh.theme) curves(theme);
-    header(columns);
-    fresh = { rows, columns, theme };
+    const sorted = model.get("sorted_by");
+    if (others || sorted !== fresh.sorted) header(columns);
+    fresh = { rows, columns, theme, sorted };
     marks();
-    cursor();
+    cursor(theme);
     root.dataset.step = String(shared.steps[model.get("at")]);
     root.dataset.rows = String(model.get("total"));
   });
 
   // What the kernel is asked for: values a few times a second on the way, everything at rest.
   let [resting, asked] = [0, 0];
-  const follow = () => {
-    requestAnimationFrame(cursor);
-    const now = performance.now();
-    if (now - asked > MOVING_MS) {
-      asked = now;
-      send({ kind: "at", index: scene.get("index"), moving: true });
-    }
+  let seen = true;
+  const watching = new IntersectionObserver((entries) => {
+    const was = seen;
+    seen = entries[entries.length - 1].isIntersecting;
+    if (seen && !was && model.get("at") !== scene.get("index")) follow();
+  });
+  watching.observe(root);
+  const ask = (moving) => send({ kind: "at", index: scene.get("index"), epoch: scene.get("epoch"), moving });
+  const rest = (pause) => {
     clearTimeout(resting);
-    resting = setTimeout(() => send({ kind: "at", index: scene.get("index"), moving: false }), TABLE_REST_MS);
+    resting = setTimeout(() => ask(false), pause);
+  };
+  const follow = () => {
+    const now = performance.now();
+    if (seen && now - asked > TABLE_MOVING_MS) {
+      asked = now;
+      ask(true);
+    }
+    rest(seen ? TABLE_REST_MS : TABLE_UNSEEN_MS);
   };
 
   const lineOf = (event) => event.target.closest?.("tbody tr");
@@ -224,13 +239,15 @@ function renderDatapoints(model, el, scene) {
     stopRedrawing,
     listening(model, TABLE_TRAITS.concat("at"), schedule),
     listening(scene, ["index"], follow),
+    listening(scene, ["epoch"], () => rest(TABLE_UNSEEN_MS)), // after the pictures, and not for every window that is tried
     listening(scene, ["selection", "hovered"], () => requestAnimationFrame(marks)),
     listening(scene, ["steps"], schedule),
     () => model.off("msg:custom", arrived),
     () => clearTimeout(resting),
+    () => watching.disconnect(),
     bar.stop,
   ];
-  send({ kind: "at", index: scene.get("index"), moving: false });
+  ask(false);
   return () => stops.forEach((stop) => stop());
 }
 
@@ -261,7 +278,7 @@ function tableBar(root, model, choose, send) {
   };
   find.addEventListener("input", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(ask, find.value ? FIND_MS : 0);
+    waiting = setTimeout(ask, find.value ? TABLE_FIND_MS : 0);
   });
   find.addEventListener("keydown", (event) => {
     event.stopPropagation(); // letters are no shortcuts of the host here
@@ -337,11 +354,11 @@ function tablePager(root, box, model, choose) {
   return {
     show: () => {
       const [page, total, held] = [model.get("page"), model.get("total"), model.get("rows").length];
-      const first = page * PAGE_ROWS + 1;
-      words.textContent = !total ? "" : total > PAGE_ROWS ? `Showing ${formatStep(first)}–${formatStep(first + held - 1)} of ${formatStep(total)}` : `${formatStep(total)} of ${formatStep(model.get("of"))} datapoints`;
+      const first = page * TABLE_PAGE_ROWS + 1;
+      words.textContent = !total ? "" : total > TABLE_PAGE_ROWS ? `Showing ${formatStep(first)}–${formatStep(first + held - 1)} of ${formatStep(total)}` : `${formatStep(total)} of ${formatStep(model.get("of"))} datapoints`;
       back.disabled = page === 0;
       on.disabled = first + held > total;
-      back.hidden = on.hidden = total <= PAGE_ROWS;
+      back.hidden = on.hidden = total <= TABLE_PAGE_ROWS;
       box.hidden = !total;
     },
   };

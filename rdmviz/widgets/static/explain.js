@@ -8,12 +8,12 @@ const EXPLANATIONS = {
     "Drag draws a lasso (Shift adds, Alt takes away), a click selects, Escape clears. Space or the middle button and a drag move the map; the wheel zooms once the map has the focus, or with Ctrl; two fingers do both. Page Down and Page Up point at datapoints from the outermost inward, Enter selects, + − 0 and the arrows zoom and move.",
   ],
   matrix: [
-    "The 2RDM itself: for each pair of datapoints, the covariance (or correlation) of their losses over the trailing window. Ordered by group, then by similarity, so that blocks show.",
+    "The 2RDM itself: for each pair of datapoints, the covariance (or correlation) of their losses over the trailing window. Ordered by group, then by similarity, so that blocks show. Up to 400 datapoints, of every group; while time moves, a large matrix is drawn from means over blocks of pairs.",
     "A block lights up: its datapoints fluctuate together. Two blocks of opposite colour: one group pays for the other.",
     "Covariance is dominated by the datapoints with the largest losses; look at the correlation too. In a short window pure noise has strong correlations.",
   ],
   spectrum: [
-    "The eigenvalues of the 2RDM as shares of its trace: how the fluctuation splits into collective modes. PR, the participation ratio, is the number of modes that take part.",
+    "The eigenvalues of the 2RDM as shares of its trace: how the fluctuation splits into collective modes. PR, the participation ratio, is the number of modes that take part. The dashed line is the null edge: 95 of 100 windows of noise in which each datapoint keeps its variance and its autocorrelation, but no two have anything in common (AR(1) surrogates), stay below it.",
     "One bar grows tall and PR falls toward 1: the probe moves as one.",
     "A drifting loss alone gives one tall bar, PR = 1. A window of w rows has at most w − 1 modes, and noise fills them all: only bars above the null edge are modes.",
   ],

@@ -2,7 +2,7 @@
 // drawn from the means over blocks of pairs that the frames carry, at rest from every pair, in the same order.
 
 const STRIP = 7;
-const MATRIX_BAR = 62; // colour bar at the right, with its numbers
+const MATRIX_BAR = 66; // colour bar at the right, with its numbers
 const CODE_ZERO = 128;
 const CODE_REACH = 127;
 const JUMP_CELLS = 10;
@@ -42,7 +42,7 @@ class MatrixPicture {
 
   box() {
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
-    const side = Math.min(width - STRIP - 3 - MATRIX_BAR, height - STRIP - 4);
+    const side = Math.min(width - STRIP - 3 - MATRIX_BAR, height - STRIP - 19);
     return { x: STRIP + 3, y: STRIP + 3, side: Math.max(side, 10) };
   }
 
@@ -194,16 +194,8 @@ class MatrixPicture {
       const text = formatNumber(value).replace("-", "−");
       writeText(context, theme, text, x + 12, top + (height * (1 - share)) / 2, { size: 10, baseline: "middle" });
     }
-    if (height < 110) return;
-    for (const upper of [true, false]) {
-      // Between the numbers, where there is room.
-      context.save();
-      context.translate(x + 22, top + height * (upper ? 0.375 : 0.625));
-      context.rotate(-Math.PI / 2);
-      const words = upper ? (correlation ? "" : "signed") : correlation ? "" : "root";
-      writeText(context, theme, words, 0, 0, { align: "center", size: 10, baseline: "middle" });
-      context.restore();
-    }
+    const words = correlation ? "correlation" : "covariance, colour: signed root";
+    writeText(context, theme, words, box.x, box.y + box.side + 12, { size: 10 });
   }
 }
 
@@ -232,7 +224,7 @@ function renderMatrix(model, el, scene) {
     title.textContent = matrix < count ? `2RDM, ${matrix} of ${formatStep(scene.get("probe_size") ?? count)}` : "2RDM";
     const pair = picture.pair();
     if (!pair) {
-      const what = kind === "covariance" ? "covariance, loss²; colour: its signed root" : "correlation; grey: undefined, a loss that does not move";
+      const what = kind === "covariance" ? "Point at a pair to read its covariance" : "Point at a pair to read its correlation; grey: undefined, a loss does not move";
       say(picture.frame && picture.frame.state !== 0 ? "" : what);
       return;
     }
@@ -252,6 +244,7 @@ function renderMatrix(model, el, scene) {
     picture.cell = cell;
     const pair = picture.pair();
     hoverScene(scene, pair ? [...new Set(pair.map((place) => shared.shown[place]))] : []);
+    read();
     schedule();
   };
   const keep = (added) => {

@@ -2,7 +2,6 @@
 
 const PARTS = {
   comparison_bar: renderComparisonBar,
-  comparison_card: renderComparisonCard,
   comparison_cursor: renderComparisonCursor,
   comparison_heading: renderComparisonHeading,
   cursor: renderCursor,

@@ -1,6 +1,6 @@
 // The spectrum of the 2RDM: the share of each eigenvalue in the trace, the modes of the map marked, the edge of noise.
 
-const SPECTRUM_MARGIN = { left: 40, right: 6, top: 18, bottom: 28 };
+const SPECTRUM_MARGIN = { left: 40, right: 6, top: 27, bottom: 28 };
 const SMALLEST_SHARE = 1e-4;
 const SPECTRUM_TICKS = { log: [[1, "100%"], [0.1, "10%"], [0.01, "1%"], [0.001, "0.1%"]], linear: [[1, "100%"], [0.75, "75%"], [0.5, "50%"], [0.25, "25%"], [0, "0"]] };
 const ON_THE_MAP = ["↔", "↕"]; // across, up
@@ -101,7 +101,7 @@ class SpectrumPicture {
       context.setLineDash([]);
       writeText(context, theme, `null edge ${formatShare(share)}`, x1, y - 3 < y1 + 9 ? y + 11 : y - 3, { align: "right", size: 10, color: theme.text });
     }
-    writeText(context, theme, `Tr C ${formatNumber(frame.trace)} · PR ${formatNumber(frame.ratio)} · ${this.scene.get("mode_detrend")} detrending`, x1, 11, { align: "right", color: theme.text });
+    writeText(context, theme, `Tr C ${formatNumber(frame.trace)} · PR ${formatNumber(frame.ratio)} · ${this.scene.get("mode_detrend")} detrending`, x1, 10, { align: "right", color: theme.text });
   }
 }
 
@@ -121,7 +121,7 @@ function renderSpectrum(model, el, scene) {
     const edge = rest.now();
     root.dataset.nullEdge = edge ? "known" : rest.asked ? "computing" : "";
     if (!frame || frame.state !== 0) return say("");
-    if (pointed === null) return say(edge?.words ?? "null edge: computing …");
+    if (pointed === null) return say(edge?.words ?? (rest.asked ? "null edge: computing …" : "null edge: not computed while time moves"));
     let together = 0;
     for (let k = 0; k <= pointed; k++) together += picture.share(k);
     const facts = [`mode ${pointed + 1}: eigenvalue ${formatNumber(frame.eigenvalues[pointed])}`, `${formatShare(picture.share(pointed))} of Tr C`];
@@ -139,6 +139,7 @@ function renderSpectrum(model, el, scene) {
     if (mode === picture.pointed) return;
     picture.pointed = mode;
     canvas.style.cursor = mode !== null && mode < scene.get("most_modes") ? "pointer" : "default";
+    read();
     schedule();
   };
   // Put the mode on an axis of the map; the two change places if it is on the other one.

@@ -43,7 +43,7 @@ function renderStrip(model, el, scene) {
     bar.append(filled);
     const sign = loading > 0 ? "+" : "−";
     const words = name ? `${sample}: ${name}` : `datapoint ${sample}`;
-    button.append(bar, element("span", "rdmviz-strip-number", `${sign}${Math.abs(loading).toFixed(3)}`), element("span", "rdmviz-strip-name", words));
+    button.append(bar, element("span", "rdmviz-strip-number", `${sign}${Math.abs(loading) < 1e-3 ? formatNumber(Math.abs(loading)) : Math.abs(loading).toFixed(3)}`), element("span", "rdmviz-strip-name", words));
     button.title = `datapoint ${sample}${name ? ` (${name})` : ""}: ${formatShare(loading * loading)} of the mode; click selects, Shift-click adds`;
     for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => hoverScene(scene, [sample]));
     for (const event of ["pointerleave", "blur"]) button.addEventListener(event, () => hoverScene(scene, []));

@@ -60,7 +60,8 @@ function renderMarks(scene, place) {
     const inside = marks.map((mark) => ({ ...mark, row: nearestRow(steps, mark.step) })).filter(({ row }) => row >= low && row <= high);
     const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     current = Math.min(current, Math.max(0, inside.length - 1));
-    const nodes = inside.slice(0, MOST_MARKS).map(({ step, kind, text, row }, k) => {
+    const every = Math.ceil(inside.length / MOST_MARKS);
+    const nodes = inside.filter((mark, k) => k % every === 0).map(({ step, kind, text, row }, k) => {
       const button = element("button", `rdmviz-mark rdmviz-mark-${kind}`);
       button.type = "button";
       button.dataset.row = String(row);
@@ -91,7 +92,7 @@ function renderMarks(scene, place) {
         return [entry];
       }),
     );
-    if (inside.length > MOST_MARKS) legend.append(element("span", "", `the first ${MOST_MARKS} of ${formatStep(inside.length)} on the track`));
+    if (inside.length > MOST_MARKS) legend.append(element("span", "", `${formatStep(nodes.length)} of ${formatStep(inside.length)} on the track`));
     legend.hidden = !legend.childElementCount;
   };
   root.addEventListener("keydown", (event) => {
