@@ -20,7 +20,7 @@ from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import shorten
 from rdmviz.widgets.comparison_scene import RUN_COLORS, ComparisonCursor, ComparisonScene, logarithmic
 from rdmviz.widgets.comparison_state import ComparisonState
-from rdmviz.widgets.panel import number_format, ticks
+from rdmviz.widgets.panel import tick_format, ticks
 from rdmviz.widgets.thinning import thinned
 from rdmviz.widgets.trouble import told
 
@@ -297,11 +297,12 @@ class _Panel:
         x_axis = bqplot.Axis(
             scale=axis.scale, tick_values=axis.ticks, grid_lines="none", tick_format=axis.format
         )
+        values = ticks(low, high, log=log)
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
-            tick_format=".0e" if log else number_format(max(abs(low), abs(high))),
-            tick_values=ticks(low, high, log=log),
+            tick_format=tick_format(values),
+            tick_values=values,
             grid_lines="solid",
         )
         marks = [

@@ -335,7 +335,7 @@ def test_recorded_metrics_of_any_run_can_be_overlaid():
     comparison = rdmviz.explore(runs, signal="metrics/accuracy")
     (mark,) = comparison.curves.panels[0].figure.marks
     np.testing.assert_array_equal(mark.y, np.arange(300.0))
-    assert comparison.curves.cursor.titles[0] == "Accuracy"
+    assert comparison.curves.cursor.titles[0] == "accuracy"
     comparison.state.curve_scale = "log"
     assert comparison.curves.cursor.titles[0] == "Accuracy, log"
     (mark,) = comparison.curves.panels[0].figure.marks
