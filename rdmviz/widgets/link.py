@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Final
 
 from rdmviz.analysis import FixedPlane, ModePath
@@ -37,6 +38,7 @@ class SceneLink:
         self._views = 0
         # The browser's messages may arrive on another thread than the notebook's cells.
         self._lock = state.lock
+        self._collect_soon = True
         self.shown = choose_shown(state.run.n_samples)
         # Once: colours keep their meaning.
         self._colored = loss_range(state.run), drift_scale(state.run, state.window)
@@ -172,6 +174,11 @@ class SceneLink:
             reply = {"kind": "frames", "epoch": self.scene.epoch, "rows": rows[: len(packed)]}
             reply["later"] = rows[len(packed) :]
         self.scene.send(reply, [b"".join(packed)])
+        if self._collect_soon and gc.isenabled():
+            # After all those imports a full collection is due, of 100 ms and more; better now, while the
+            # first picture is being drawn, than amid the first scrub.
+            self._collect_soon = False
+            gc.collect()
 
     def _from_browser(self, change: Any) -> None:
         with self._lock:
