@@ -11,7 +11,6 @@ from rdmviz.run import TrainingRun
 from rdmviz.widgets.colors import format_number
 from rdmviz.widgets.texts import beginning, visible
 
-MOST_CARDS: Final = 8
 _MOST_COLUMNS: Final = 8
 _LONGEST_TEXT: Final = 160
 

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 _MOST_READ: Final = 20_000  # values per readout that the browser holds
 _SOLVED_ENTRIES: Final = 28_000_000  # of the matrices solved for one dear curve: about a second on one core
 _HEIGHTS: Final = {1: 176, 2: 150, 3: 136, 4: 112, 5: 104, 6: 104}  # pixels of a panel, by their number
-_COLORS: Final = {"spectral": CATEGORIES[0], "plain": PLAIN, "recorded": CATEGORIES[2]}
+FAMILY_COLORS: Final = {"spectral": CATEGORIES[0], "plain": PLAIN, "recorded": CATEGORIES[2]}
 _HEAD, _LEGEND = 20, 14  # pixels above a plot, and more per line of names where there are several curves
 _NAMES: Final = 3  # in a line
 
@@ -176,7 +176,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             curves = tuple(Curve(c.label, c.color, c.values[part]) for c in losses.curves)
             singles = losses.singles[:, part] if losses.singles.size else np.empty((0, high + 1 - low))
             return LossCurves(losses.of, curves, singles)
-        color, nothing = _COLORS[signal.family], np.empty((0, high + 1 - low))
+        color, nothing = FAMILY_COLORS[signal.family], np.empty((0, high + 1 - low))
         if not signal.dear:
             return LossCurves("", (Curve("", color, self._known(signal)[part]),), nothing)
         values, every = self._solved(signal, low, high)

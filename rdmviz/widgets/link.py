@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Final
 
 from rdmviz.analysis import FixedPlane, ModePath
 from rdmviz.compute.rdm.clusters import MAX_COUNT
-from rdmviz.errors import ComputeError, FlatWindowError, NonFiniteLossError, WindowError
+from rdmviz.errors import FlatWindowError, NonFiniteLossError, WindowError
 from rdmviz.widgets.arrangement import by_preference
 from rdmviz.widgets.at_rest import Details
-from rdmviz.widgets.cards import MOST_CARDS, card
 from rdmviz.widgets.colors import classes, color_by
 from rdmviz.widgets.frames import FrameSource, FrameState, choose_shown, drift_scale, loss_range
 from rdmviz.widgets.live import Following
@@ -36,9 +36,9 @@ class SceneLink:
         self.state = state
         self.scene = Scene()
         self._views = 0
-        self._lock = (
-            state.lock
-        )  # the browser's messages may arrive on another thread than the notebook's cells
+        # The browser's messages may arrive on another thread than the notebook's cells.
+        self._lock = state.lock
+        self._collect_soon = True
         self.shown = choose_shown(state.run.n_samples)
         # Once: colours keep their meaning.
         self._colored = loss_range(state.run), drift_scale(state.run, state.window)
@@ -174,6 +174,11 @@ class SceneLink:
             reply = {"kind": "frames", "epoch": self.scene.epoch, "rows": rows[: len(packed)]}
             reply["later"] = rows[len(packed) :]
         self.scene.send(reply, [b"".join(packed)])
+        if self._collect_soon and gc.isenabled():
+            # After all those imports a full collection is due, of 100 ms and more; better now, while the
+            # first picture is being drawn, than amid the first scrub.
+            self._collect_soon = False
+            gc.collect()
 
     def _from_browser(self, change: Any) -> None:
         with self._lock:
@@ -189,30 +194,13 @@ class SceneLink:
         with self._lock:
             if change["name"] == "step":
                 self.scene.index = self.state.index
-                if not (self.state.selection or self.state.hovered):
-                    return
             else:
                 setattr(self.scene, change["name"], _plain(change["new"]))
-            if change["name"] in ("step", "selection", "hovered"):
-                self._describe()
-
-    def _describe(self) -> None:
-        """Write the cards of the datapoints pointed at, else of the selected ones."""
-        samples = self.state.hovered or self.state.selection
-        index = self.state.index
-        try:
-            frame = self.frames.path.at(index)
-        except ComputeError:
-            frame = None
-        with self.scene.hold_sync(), told(self.state, "cards"):
-            self.scene.cards = [card(self.state.run, s, index, frame) for s in samples[:MOST_CARDS]]
-            self.scene.more_cards = max(0, len(samples) - MOST_CARDS)
 
     def _on_modes(self, _change: object) -> None:
         with self._lock, told(self.state, "pictures"):
             self._renew_frames()
             self._recolor()
-            self._describe()
 
     def _on_axes(self, _change: object) -> None:
         with self._lock, told(self.state, "pictures"):

@@ -154,7 +154,7 @@ def tick_format(values: Floats) -> str:
     return f".{next(enough, _MOST_DIGITS)}~e"
 
 
-def ticks(low: float, high: float, *, log: bool = False, most: float = 4.6) -> Floats:
+def ticks(low: float, high: float, *, log: bool = False, most: float = 5.0) -> Floats:
     """Two to five round values between ``low`` and ``high``."""
     if log and high > 3 * low:
         decades = np.arange(np.ceil(np.log10(low)), np.floor(np.log10(high)) + 1)
@@ -173,7 +173,7 @@ def ticks(low: float, high: float, *, log: bool = False, most: float = 4.6) -> F
 
 def time_ticks(first: float, last: float) -> Floats:
     """Ticks of the time axis, but none whose long label would reach beyond an end of it."""
-    values = ticks(first, last)
+    values = ticks(first, last, most=4.6)
     share = (values - first) / ((last - first) or 1.0)
     long = np.abs(values) >= 1e5
     return values[~long | ((share > _END) & (share < 1 - _END))]

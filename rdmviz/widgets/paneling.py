@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze
 from rdmviz.figures.contents import Line, Panel
-from rdmviz.widgets.colors import CATEGORIES
 from rdmviz.widgets.curve_scale import is_log
+from rdmviz.widgets.curves import FAMILY_COLORS
 from rdmviz.widgets.loss_curves import MeanLosses
 from rdmviz.widgets.signals import DEFAULT, LOSSES, Signal, offered
 from rdmviz.widgets.state import ExplorerState
@@ -60,21 +60,21 @@ def _panel(state: ExplorerState, signal: Signal, column: int | None, words: list
 
 def _lines(state: ExplorerState, signal: Signal, words: list[str]) -> tuple[tuple[Line, ...], str]:
     """Return the curves of a signal at every recorded row, and of what they are."""
-    run = state.run
+    run, color = state.run, FAMILY_COLORS[signal.family]
     if signal.family == "recorded":
-        return (Line("", np.asarray(run.metrics[signal.source].values, float), CATEGORIES[0]),), ""
+        return (Line("", np.asarray(run.metrics[signal.source].values, float), color),), ""
     dataset = analyze(run, window=state.window, detrend=state.detrend, shc=signal.shc)
     if signal.dear:
-        return (Line("", _solved(state, dataset[signal.source], signal, words), CATEGORIES[0]),), ""
+        return (Line("", _solved(state, dataset[signal.source], signal, words), color),), ""
     values = np.asarray(dataset[signal.source].values, float)
     if signal.name != LOSSES:
-        return (Line("", values, CATEGORIES[0]),), ""
+        return (Line("", values, color),), ""
     losses = MeanLosses(state)(values, _keyframe(state))
     if losses.words:
         words.append(losses.words)
     means = tuple(Line(curve.label, curve.values, curve.color) for curve in losses.curves)
     thin = tuple(Line("", each, means[0].color, thin=True) for each in losses.singles if means)
-    return (*means, *thin) or (Line("", values, CATEGORIES[0]),), losses.of
+    return (*means, *thin) or (Line("", values, color),), losses.of
 
 
 def _keyframe(state: ExplorerState) -> int | None:

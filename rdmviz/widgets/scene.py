@@ -74,10 +74,6 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     following = t.Bool(default_value=False).tag(sync=True)
     can_follow = t.Bool(default_value=False, help="whether the run may grow").tag(sync=True)
     troubles: Any = t.Dict().tag(sync=True)
-    cards: t.List[list[list[str]]] = t.List(
-        help="rows of [name, text] for the datapoints pointed at or selected"
-    ).tag(sync=True)
-    more_cards = t.Int().tag(sync=True)
     color_source = t.Enum(("fixed", "group", "loss", "loading", "drift"), "group").tag(sync=True)
     color_kind = t.Enum(("categorical", "sequential", "diverging"), "categorical").tag(sync=True)
     color_codes = t.Bytes().tag(sync=True)

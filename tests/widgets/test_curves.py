@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ipywidgets.widgets.widget import _instances as living
 
 import rdmviz
@@ -316,3 +318,10 @@ def test_a_log_axis_has_round_ticks_inside_whatever_it_spans(low, high):
 def test_long_steps_are_not_written_beyond_the_ends_of_the_time_axis():
     assert time_ticks(0, 10_000).tolist() == [0, 5000, 10_000]
     np.testing.assert_allclose(time_ticks(5e6, 8e6), [6e6, 7e6])
+
+
+@given(low=st.floats(-1e3, 1e3), size=st.floats(1e-3, 1e4))
+def test_an_axis_has_two_to_six_ticks_within_it(low, size):
+    values = ticks(low, low + size)
+    assert 2 <= len(values) <= 6
+    assert low - 1e-6 * size <= values[0] < values[-1] <= low + 1.000001 * size

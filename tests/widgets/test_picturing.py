@@ -166,7 +166,7 @@ def test_a_baseline_stands_once_beside_those_it_is_for_and_all_else_spans_both()
         "Trace of the 2RDM, loss²",
         "Variance of the mean loss, loss²",
         "Spectral heat capacity, loss⁴",
-        "Test accuracy",
+        "test accuracy",
         "Slope of the mean loss, |dL/dt|, loss/step",
     ]
     widths = [round(axes.get_position().width, 3) for axes in figure.axes]

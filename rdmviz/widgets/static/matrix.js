@@ -86,7 +86,8 @@ class MatrixPicture {
     }
     const size = frame.order.length;
     this.paint(frame, theme);
-    context.imageSmoothingEnabled = size > box.side * (window.devicePixelRatio || 1);
+    // Blocks are larger than pixels of the screen; cells of a large matrix are not, and are averaged.
+    context.imageSmoothingEnabled = this.whole !== null && size > box.side * (window.devicePixelRatio || 1);
     context.imageSmoothingQuality = "high";
     context.drawImage(this.pixels, box.x, box.y, box.side, box.side);
     this.borders(context, theme, box, coloring, new Map(marked));
