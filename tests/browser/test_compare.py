@@ -248,6 +248,16 @@ def test_everything_is_reached_and_named_by_keyboard(page):
     assert settle(page) > first
 
 
+def test_figures_narrower_than_their_titles_go_on_following(page):
+    before = page.viewport_size
+    page.set_viewport_size({"width": 340, "height": 1000})
+    page.wait_for_function("() => document.querySelector('.rdmviz-curves').clientWidth < 250", timeout=10_000)
+    page.locator(".rdmviz-step").focus()
+    page.keyboard.press("Home")
+    assert settle(page) == [0, 0]
+    page.set_viewport_size(before)
+
+
 CONTRAST = """selectors => {
     const rgb = text => text.match(/[\\d.]+/g).map(Number);
     const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
