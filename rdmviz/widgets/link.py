@@ -19,7 +19,7 @@ from rdmviz.widgets.state import MODES, ExplorerState, default_coloring
 from rdmviz.widgets.trouble import told
 
 _MOST_FRAMES_ASKED: Final = 64
-_ANSWER_SECONDS = 0.1
+_ANSWER_SECONDS = 0.05
 _AXES: Final = ["modes", "plane", "plane_step", "map_scale"]  # traits that make the axes of the map
 
 

@@ -27,7 +27,8 @@ class AtRest {
 
   ask() {
     const question = this.question();
-    if (!question || this.answers.has(this.key(question))) return;
+    if (!question || this.answers.has(this.key(question)) || this.scene.comm_live === false) return;
+    if (!frameStore(this.scene).at(this.scene.get("index"))) return this.wait(); // the picture itself comes first
     this.asked = this.key(question);
     this.scene.send({ kind: this.kind, epoch: this.scene.get("epoch"), row: this.scene.get("index"), key: this.asked, ...question });
     this.arrived(); // the question is on its way: a view may say so

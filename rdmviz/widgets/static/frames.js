@@ -5,6 +5,7 @@
 const BUDGET_BYTES = 10e6;
 const GRID_SHARE = 0.2; // of the budget
 const CHUNK_FRAMES = 24;
+const CHUNK_BYTES = 3e5; // an urgent frame never waits long behind what is fetched ahead
 const URGENT_FRAMES = 4;
 const NEAR_ROWS = 96;
 const CATCH_UP_ROWS = 32;
@@ -32,6 +33,12 @@ class FrameStore {
     });
     scene.on("change:count", () => this.fetch()); // rows were recorded since
     this.fetch();
+  }
+
+  // Frames asked for at once.
+  get chunk() {
+    const affordable = Math.floor(CHUNK_BYTES / this.scene.get("layout").nbytes);
+    return Math.max(URGENT_FRAMES, Math.min(CHUNK_FRAMES, affordable));
   }
 
   get capacity() {
@@ -92,13 +99,13 @@ class FrameStore {
       return found;
     };
     if (missing(index)) return collect(this.ahead(index, URGENT_FRAMES), URGENT_FRAMES);
-    const near = collect(this.ahead(index, NEAR_ROWS), CHUNK_FRAMES).filter((row) => within(row) >= 0);
+    const near = collect(this.ahead(index, NEAR_ROWS), this.chunk).filter((row) => within(row) >= 0);
     if (near.length) return near;
     const cells = Math.ceil((high - low) / stride);
-    const grid = collect(outward(Math.round(index / stride), 1, cells, (k) => within(k * stride)), CHUNK_FRAMES);
+    const grid = collect(outward(Math.round(index / stride), 1, cells, (k) => within(k * stride)), this.chunk);
     if (grid.length) return grid;
     const reach = Math.floor(0.4 * (this.capacity - cells));
-    return collect(outward(index, this.direction, reach, (row) => row), CHUNK_FRAMES);
+    return collect(outward(index, this.direction, reach, (row) => row), this.chunk);
   }
 
   *ahead(index, length) {
