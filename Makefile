@@ -29,6 +29,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
+	$(BIN)/python scripts/ensure_chromium.py
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 examples: $(VENV)/.dev

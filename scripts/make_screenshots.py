@@ -13,9 +13,31 @@ from playwright.sync_api import Page, sync_playwright
 
 from rdmviz.demo import serve
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
+from conftest import run_in_lab, serving  # it lies beside the browser tests
+
+REPOSITORY = Path(__file__).parents[1]
+IMAGES = REPOSITORY / "docs" / "images"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+# The views one by one, and where each is on the page.
+VIEWS = {
+    "time": ".rdmviz-time",
+    "curves": ".rdmviz-curves-column",
+    "map": ".rdmviz-map-view",
+    "matrix": ".rdmviz-matrix-view",
+    "spectrum": ".rdmviz-spectrum-view",
+    "strip": ".rdmviz-strip",
+    "datapoints": ".rdmviz-datapoints",
+}
+COMPARE = """import numpy as np, rdmviz
+run = rdmviz.load_example("grokking")
+rng = np.random.default_rng(0)
+other = rdmviz.TrainingRun.from_arrays(
+    run.loss.values * np.exp(0.05 * rng.standard_normal(run.loss.shape)), run.steps,
+    probe={name: run.probe[name].values for name in run.probe}, name="grokking, 5% noise")
+comparison = rdmviz.explore([run, other], coloring="split", map_scale="log", step=5600)
+comparison"""
 
 
 def shoot(page: Page, url: str, path: Path) -> None:
@@ -39,9 +61,25 @@ def shoot(page: Page, url: str, path: Path) -> None:
     page.locator(".rdmviz-explorer").first.screenshot(path=str(path))
 
 
+def shoot_views(page: Page, theme: str) -> None:
+    """Keep a picture of each view of the explorer that is open."""
+    for name, place in VIEWS.items():
+        page.locator(place).first.screenshot(path=str(IMAGES / "views" / f"{name}-{theme}.png"))
+
+
+def shoot_comparison(page: Page, theme: str) -> None:
+    """Open two runs in one comparison and keep a picture of it."""
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+        run_in_lab(page, server, server.write_notebook("compare.ipynb", COMPARE))
+        page.wait_for_selector(".rdmviz-map-view[data-step]", timeout=60_000)
+        page.wait_for_timeout(5000)
+        picture = IMAGES / "views" / f"comparison-{theme}.png"
+        page.locator(".rdmviz-comparison").first.screenshot(path=str(picture))
+
+
 def main() -> None:
-    """Write ``explorer.png``, ``explorer-dark.png``, ``explorer-narrow.png`` and ``explorer-voila.png``."""
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    """Write ``explorer.png``, the same dark, narrow and in Voila, and each view in both themes."""
+    (IMAGES / "views").mkdir(parents=True, exist_ok=True)
     chromium = find_chromium()
     if chromium is None:
         sys.exit("no Chromium: python scripts/ensure_chromium.py")
@@ -58,10 +96,14 @@ def main() -> None:
         ):
             themes.write_text(json.dumps({"theme": THEMES[theme]}))
             page = browser.new_page(
-                viewport={"width": width, "height": 1400 if width < 1000 else 1000}, device_scale_factor=1.5
+                viewport={"width": width, "height": 1900 if width < 1000 else 1300}, device_scale_factor=1.25
             )
             with serve(voila=voila) as demo:
                 shoot(page, demo.url, IMAGES / f"{name}.png")
+                if name in ("explorer", "explorer-dark"):
+                    shoot_views(page, theme)
+            if name in ("explorer", "explorer-dark"):
+                shoot_comparison(page, theme)
             page.close()
         browser.close()
 

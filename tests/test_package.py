@@ -56,6 +56,18 @@ def test_the_readme_example_runs(tmp_path, monkeypatch):
     assert rdmviz.open_run("xor.rdmviz").n_steps == 1000
 
 
+def test_the_code_of_the_explorers_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "explorer.md").read_text()
+    names: dict[str, object] = {"rdmviz": rdmviz}
+    for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+        exec(block, names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.csv", "curves.pdf", "map.svg"]
+    pictures = re.findall(r"\((images/.*?)\)", guide)
+    assert len(pictures) > 15
+    assert all((ROOT / "docs" / picture).is_file() for picture in pictures)
+
+
 def test_the_core_without_extras_opens_and_explores_a_run(tmp_path):
     venv.create(tmp_path / "core", with_pip=True)
     python = tmp_path / "core" / "bin" / "python"

@@ -209,16 +209,22 @@ class MapPicture {
     const { left, top, width, height: tall } = this.plot;
     const { zoom } = this;
     const [xLow, xHigh, yLow, yHigh] = frame.ends;
-    const share = (axis) => `${formatShare(frame.trace > 0 ? frame.variances[axis] / frame.trace : 0)} of Tr C${frame.logarithmic ? ", decades" : ""}`;
+    const room = (length) => (words) => context.measureText(words).width <= length;
+    // As many words as the axis has room for, the share itself at least.
+    const share = (axis, fits) => {
+      const number = formatShare(frame.trace > 0 ? frame.variances[axis] / frame.trace : 0);
+      return [`${number} of Tr C${frame.logarithmic ? ", decades" : ""}`, `${number} of Tr C`].find(fits) ?? number;
+    };
     const [x0, x1, y0, y1] = [left, left + width, top + tall, top];
-    writeText(context, theme, share(0), (x0 + x1) / 2 + 2, height - 6);
+    context.font = `11px ${theme.font}`;
+    writeText(context, theme, share(0, room(width / 2 - 4)), (x0 + x1) / 2 + 2, height - 6);
     const across = [0, 1].map((u) => formatNumber(zoom.valueAt(u, zoom.left, xLow, xHigh)));
     writeText(context, theme, across[0], x0, y0 + 13);
     writeText(context, theme, across[1], x1, y0 + 13, { align: "right" });
     const [zeroX] = this.placeAt(-xLow / (xHigh - xLow), 0);
     if (zeroX > x0 + 50 && zeroX < x1 - 50) writeText(context, theme, "0", zeroX, y0 + 13, { align: "center" });
     const up = [0, 1].map((v) => formatNumber(zoom.valueAt(v, zoom.bottom, yLow, yHigh)));
-    for (const [text, x, y, align] of [[share(1), 13, (y0 + y1) / 2 - 2, "left"], [up[1], 31, y1, "right"], [up[0], 31, y0, "left"]]) {
+    for (const [text, x, y, align] of [[share(1, room(tall / 2)), 13, (y0 + y1) / 2 - 2, "left"], [up[1], 31, y1, "right"], [up[0], 31, y0, "left"]]) {
       context.save();
       context.translate(x, y);
       context.rotate(-Math.PI / 2);
