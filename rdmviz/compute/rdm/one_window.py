@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rdmviz.compute.rdm.rows import fluctuations_of, slab_width
+from rdmviz.compute.rdm.rows import SLAB_BYTES, fluctuations_of, slab_width
 
 Floats = NDArray[np.float64]
 
+_KEPT_BYTES = 4 * SLAB_BYTES  # of detrended rows: the second look at them is free
 _UNSEEN = 1e-60
 """Products of datapoints that small beside others change no eigenvalue, and solvers may fail over them."""
 
@@ -57,7 +58,7 @@ class OneWindow:
 
     def __init__(self, losses: NDArray[Any], detrend: str) -> None:
         self.losses, self.detrend = losses, detrend
-        self._only: Floats | None = None  # the fluctuations of a window that is a single slab
+        self._kept: list[tuple[slice, Floats]] = []  # the slabs of a window that is small as a whole
 
     @property
     def narrow(self) -> bool:
@@ -98,15 +99,14 @@ class OneWindow:
         return fluctuations_of(self.losses[:, samples], self.detrend)
 
     def _slabs(self) -> Iterator[tuple[slice, Floats]]:
-        width, n = slab_width(len(self.losses)), self.losses.shape[1]
-        if n <= width:
-            if self._only is None:
-                self._only = self.fluctuations()
-            yield slice(0, n), self._only
+        width, (rows, n) = slab_width(len(self.losses)), self.losses.shape
+        pieces = [slice(left, min(left + width, n)) for left in range(0, n, width)]
+        if 8 * rows * n > _KEPT_BYTES:
+            yield from ((here, self.fluctuations(here)) for here in pieces)
             return
-        for left in range(0, n, width):
-            here = slice(left, left + width)
-            yield here, self.fluctuations(here)
+        if not self._kept:
+            self._kept = [(here, self.fluctuations(here)) for here in pieces]
+        yield from self._kept
 
 
 def fitted_displacement(losses: NDArray[Any]) -> Floats:
