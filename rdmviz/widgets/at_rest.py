@@ -114,8 +114,9 @@ class Details:
         if 1 <= mode <= len(frame.vectors):
             vector = frame.vectors[mode - 1]
             ranked = np.argsort(-vector, kind="stable")
-            ends = [*ranked[:_STRONGEST], *ranked[: -_STRONGEST - 1 : -1]]
-            samples = [int(s) for s in dict.fromkeys(ends) if vector[s] != 0]
+            above = [int(s) for s in ranked[:_STRONGEST] if vector[s] > 0]
+            below = [int(s) for s in ranked[: -_STRONGEST - 1 : -1] if vector[s] < 0]
+            samples = above + below
             loadings = [float(vector[s]) for s in samples]
         names = [short_name(self._run, sample) for sample in samples]
         return {"samples": samples, "loadings": loadings, "names": names}, []

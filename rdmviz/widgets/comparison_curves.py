@@ -219,6 +219,13 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
             )
         said += [f"{note}." for note in attrs["notes"]]
         said.append(f"Trailing windows of {state.window} rows, {state.detrend} detrending of the curves.")
+        spans = [np.median(np.diff(each.run.steps)) * (state.window - 1) for each in state.states]
+        if max(spans) > 1.2 * min(spans):
+            told = ", ".join(f"{name} {span:,.0f}" for name, span in zip(state.names, spans, strict=True))
+            said.append(
+                f"The runs were recorded at different intervals: a window spans {told} steps, so spectral "
+                "curves and maps are not of the same stretch of training."
+            )
         if isinstance(overlaps, str):
             said.append(f"No overlap of subspaces is shown: {overlaps}.")
         else:

@@ -228,7 +228,7 @@ def _head(signal: Signal, beside: Signal | None, losses: LossCurves, log: bool) 
 
 def _caption(state: ExplorerState, dataset: xr.Dataset, words: list[str]) -> str:
     said = [
-        f"Trailing windows of {state.window} rows, {state.detrend} detrending.",
+        f"Trailing windows of {state.window} rows; {state.detrend} detrending of the spectral curves alone.",
         "<b>Uncalibrated</b>: a rise is not an alarm until its false-alarm rate on control runs is known.",
         *(html.escape(text) for text in dict.fromkeys(words)),
         *(f"{html.escape(str(dataset.attrs[k]))}." for k in ("silent", "out_of_range") if k in dataset.attrs),

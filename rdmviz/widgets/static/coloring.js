@@ -7,9 +7,20 @@ class Coloring {
   }
 
   refresh() {
+    this.drawn = null;
     this.source = this.scene.get("color_source"); // "fixed" | "group" | "loss" | "loading" | "drift"
     this.kind = this.scene.get("color_kind"); // "categorical" | "sequential" | "diverging"
     this.codes = typedTrait(this.scene, "color_codes", Uint8Array);
+  }
+
+  // In which order points are drawn: what has no colour of its own first, rare categories last, on top of frequent ones.
+  order(count) {
+    if (this.drawn?.length !== count) {
+      const layer = (k) => (this.codes[k] < CATEGORIES.length ? 1 + this.codes[k] : 0);
+      this.drawn = Uint32Array.from({ length: count }, (_, k) => k);
+      if (this.source === "fixed" && this.kind === "categorical") this.drawn.sort((a, b) => layer(a) - layer(b) || a - b);
+    }
+    return this.drawn;
   }
 
   code(frame, k) {

@@ -121,11 +121,12 @@ class MapPicture {
       if (!known[code]) [known[code], colors[code]] = [1, pixelOf(coloring.paint(code))];
       this.points.stamp(this.xs[k] * ratio - originX, this.ys[k] * ratio - originY, this.radiusOf(sizes, k) * ratio, colors[code], alpha);
     };
+    const order = coloring.order(count);
     if (selected.size) {
-      for (let k = 0; k < count; k++) if (!selected.has(k)) stamp(k, MAP_FADED);
+      for (const k of order) if (!selected.has(k)) stamp(k, MAP_FADED);
       for (const k of selected) stamp(k, 1);
     } else {
-      for (let k = 0; k < count; k++) stamp(k);
+      for (const k of order) stamp(k);
     }
     context.putImageData(this.points.image, originX, originY);
     this.sizes = sizes;

@@ -166,7 +166,14 @@ class MatrixPicture {
       if (strong === undefined) return;
       context.strokeStyle = strong ? theme.cursor : theme.text;
       context.lineWidth = strong ? 1.6 : 1.2;
-      const thick = Math.max((to - from) * cell, 2);
+      const thick = (to - from) * cell;
+      if (thick < 3) { // thinner than its outline: a line through it
+        context.fillStyle = context.strokeStyle;
+        const middle = (from + to) / 2 * cell - 0.75;
+        context.fillRect(box.x, box.y + middle, box.side, 1.5);
+        context.fillRect(box.x + middle, box.y, 1.5, box.side);
+        return;
+      }
       context.strokeRect(box.x, box.y + from * cell, box.side, thick);
       context.strokeRect(box.x + from * cell, box.y, thick, box.side);
     });

@@ -65,28 +65,33 @@ function spanRows(scene) {
   return [nearestRow(steps, low), nearestRow(steps, high)];
 }
 
+// Nobody hears of changes when the kernel is gone; what is drawn goes on.
+function saveScene(scene) {
+  if (scene.comm_live !== false) scene.save_changes();
+}
+
 function tellKernel(scene) {
   scene.rdmvizTelling ??= setTimeout(() => {
     scene.rdmvizTelling = undefined;
-    scene.save_changes();
+    saveScene(scene);
   }, KERNEL_MS);
 }
 
 function hoverScene(scene, samples) {
   if (samples.join() === scene.get("hovered").join()) return;
   scene.set("hovered", samples);
-  scene.save_changes();
+  saveScene(scene);
 }
 
 function selectScene(scene, samples) {
   scene.set("selection", [...new Set(samples)]);
-  scene.save_changes();
+  saveScene(scene);
 }
 
 // Set a trait that the state shares, such as "modes", and tell the kernel.
 function chooseInScene(scene, name, value) {
   scene.set(name, value);
-  scene.save_changes();
+  saveScene(scene);
 }
 
 // Where an event happened, in CSS pixels of the element that listens.
