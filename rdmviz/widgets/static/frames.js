@@ -48,6 +48,7 @@ class FrameStore {
     this.held.clear();
     this.asked.clear();
     this.flying = 0;
+    this.stuck = false;
     this.fetch();
   }
 
