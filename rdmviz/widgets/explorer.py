@@ -168,19 +168,24 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
     def _try_window(self, window: int) -> None:
         """Set the window, after a pass over the losses with its progress on the screen if one is needed."""
         state = self.state
+        shown = [part for part in self.children if not isinstance(part, Preparing)]
+        earlier = [part for part in self.children if isinstance(part, Preparing)]
+        self.children = shown
+        close(*earlier)  # the window chosen last is the one that counts
         if not takes_long(state.run, window):
             state.window = window
             return
-        shown = [part for part in self.children if not isinstance(part, Preparing)]
 
         def done() -> None:
             with state.lock:
-                state.window = window
+                if preparing in self.children:
+                    state.window = window
             put_away()
 
         def put_away() -> None:
-            self.children = shown
-            self.controls.window.value = state.window
+            if preparing in self.children:  # else another window was chosen since
+                self.children = shown
+                self.controls.window.value = state.window
             close(preparing)
 
         preparing = Preparing(state, window, done, put_away)

@@ -28,20 +28,14 @@ class Following:
     def __init__(self, state: ExplorerState) -> None:
         self.state = state
         self._stopped = threading.Event()
+        self._looking = threading.Lock()  # two at once would grow the same run twice
         state.observe(self._follow_or_not, "following")
         if state.following:
             self._start()
 
     def look(self) -> bool:
         """Take over the rows committed since the last look; return whether there were any."""
-        state = self.state
-        found = None
-        with told(state, "following"):
-            found = grown(state.run)
-            if found is not None:
-                with state.lock:
-                    state.grow(found)
-        return found is not None
+        return self._look(threading.Event())
 
     def stop(self) -> None:
         """End, for good."""
@@ -57,9 +51,19 @@ class Following:
         self._stopped = threading.Event()
         threading.Thread(target=self._run, args=[self._stopped], name="rdmviz-following", daemon=True).start()
 
+    def _look(self, stopped: threading.Event) -> bool:
+        state = self.state
+        with self._looking, told(state, "following"):
+            found = grown(state.run)
+            with state.lock:
+                if found is not None and not stopped.is_set():
+                    state.grow(found)
+                    return True
+        return False
+
     def _run(self, stopped: threading.Event) -> None:
         pause = _POLL_SECONDS
         while not stopped.wait(pause):
             began = time.monotonic()
-            self.look()
+            self._look(stopped)
             pause = max(_POLL_SECONDS, (time.monotonic() - began) * (1 / _SHARE - 1))

@@ -70,8 +70,9 @@ class NullEdges:
                     self.thread = None
                     return
                 (key, path, run, tell), self._asked = self._asked, None
+                kept = self._kept.get(key)  # asked for again while it was being computed
             try:
-                found = self._found(key, path, run)
+                found = self._found(key, path, run) if kept is None else kept
             except _Superseded:
                 continue
             with self._mine:

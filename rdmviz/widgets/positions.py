@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,6 @@ from rdmviz.analysis import FixedPlane, ModeFrame
 LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle of a logarithmic axis
 _ROOM: Final = 0.05  # of the range, on each side
 _STEPS: Final = 65535
-
-MapScale = Literal["linear", "log"]
 
 
 @dataclass(frozen=True)

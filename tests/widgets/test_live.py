@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -64,6 +65,35 @@ def test_following_in_the_background_takes_rows_in_until_told_to_stop(recording,
     explorer.state.following = False
     record(300, 200)
     time.sleep(0.3)
+    assert explorer.scene.count == 200
+    explorer.close()
+
+
+def test_a_look_that_is_under_way_when_following_ends_takes_nothing_in(recording, monkeypatch):
+    monkeypatch.setattr(live_module, "_POLL_SECONDS", 0.0)
+    record, path = recording
+    explorer = rdmviz.explore(rdmviz.open_run(path), window=16)
+    looking, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    grown = live_module.grown
+
+    def slow(run):
+        looking.set()
+        assert go_on.wait(30)
+        found = grown(run)
+        ended.set()
+        return found
+
+    monkeypatch.setattr(live_module, "grown", slow)
+    explorer.state.following = True
+    assert looking.wait(30)
+    explorer.state.following = False
+    record(200, 100)
+    go_on.set()
+    assert ended.wait(30)
+    following = explorer.map.link.following
+    with following._looking:  # the look has ended, too
+        assert explorer.scene.count == 100
+    assert following.look()
     assert explorer.scene.count == 200
     explorer.close()
 

@@ -104,3 +104,23 @@ def test_a_longer_window_is_read_for_beside_the_pictures_and_can_be_given_up(slo
     assert explorer.state.window == 128
     assert not takes_long(slow.run, 128)
     explorer.close()
+
+
+def test_of_two_windows_chosen_while_reading_the_last_one_counts(slow):
+    slow.gate.set()
+    explorer = rdmviz.explore(slow.run)
+    assert explorer.wait(30)
+    slow.gate.clear()
+    explorer.controls.window.value = 128
+    first = preparing_of(explorer)
+    explorer.controls.window.value = 96
+    second = preparing_of(explorer)
+    assert second is not first
+    explorer.controls.window.value = 48
+    assert not any(isinstance(part, Preparing) for part in explorer.children)
+    slow.gate.set()
+    first.thread.join(30)
+    second.thread.join(30)
+    assert explorer.controls.window.value == explorer.state.window == 48
+    assert not any(isinstance(part, Preparing) for part in explorer.children)
+    explorer.close()

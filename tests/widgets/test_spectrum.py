@@ -116,6 +116,29 @@ def test_only_the_last_edge_asked_for_is_computed_and_edges_are_kept(monkeypatch
     assert len(finished) == 1
 
 
+def test_an_edge_asked_for_again_while_it_is_computed_is_computed_once(monkeypatch):
+    begun, go_on = [], threading.Event()
+    real = null_edges_module.null_edge
+
+    def counted(run, step, *given, **options):
+        begun.append(step)
+        go_on.wait(30)
+        return real(run, step, *given, **options)
+
+    monkeypatch.setattr(null_edges_module, "null_edge", counted)
+    run = make_run()
+    edges, told = NullEdges(threading.RLock()), []
+    path = ModePath(run, window=40)
+    edges.ask(path, 100, told.append, run)
+    wait_until(lambda: begun)
+    edges.ask(path, 100, told.append, run)
+    go_on.set()
+    wait_until(lambda: edges.thread is None)
+    assert len(begun) == 1
+    assert len(told) == 2
+    assert told[0] == told[1]
+
+
 def test_a_closed_view_ends_the_computation(monkeypatch):
     begun, ended = threading.Event(), []
 

@@ -55,6 +55,7 @@ class FrameStore {
     this.held.clear();
     this.asked.clear();
     this.flying = 0;
+    this.stuck = false;
     this.fetch();
   }
 

@@ -59,9 +59,10 @@ function renderMarks(scene, place) {
     const marks = allMarks(scene);
     const inside = marks.map((mark) => ({ ...mark, row: nearestRow(steps, mark.step) })).filter(({ row }) => row >= low && row <= high);
     const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    current = Math.min(current, Math.max(0, inside.length - 1));
     const every = Math.ceil(inside.length / MOST_MARKS);
-    const nodes = inside.filter((mark, k) => k % every === 0).map(({ step, kind, text, row }, k) => {
+    const drawn = inside.filter((mark, k) => k % every === 0);
+    current = Math.min(current, Math.max(0, drawn.length - 1));
+    const nodes = drawn.map(({ step, kind, text, row }, k) => {
       const button = element("button", `rdmviz-mark rdmviz-mark-${kind}`);
       button.type = "button";
       button.dataset.row = String(row);
