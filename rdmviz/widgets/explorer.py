@@ -161,8 +161,9 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         before = self.children
         lower = [self.datapoints, self.keep]
         self.children = [self._head(), self.controls, self.status, self.time, body, *lower]
-        for part in before:
-            close(part)
+        close(*before)
+        if self.comm is None:  # closed while the pictures were made in the thread that reads
+            close(*self.children)
         self._composed.set()
 
     def _try_window(self, window: int) -> None:

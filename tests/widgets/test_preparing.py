@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from ipywidgets.widgets import widget
 
 import rdmviz
 from rdmviz.analysis.gram_cache import gram_is_ready
@@ -116,11 +117,22 @@ def test_of_two_windows_chosen_while_reading_the_last_one_counts(slow):
     explorer.controls.window.value = 96
     second = preparing_of(explorer)
     assert second is not first
+    slow.gate.set()  # the pictures of a window are drawn once the reading lets go of the run
     explorer.controls.window.value = 48
-    assert not any(isinstance(part, Preparing) for part in explorer.children)
-    slow.gate.set()
     first.thread.join(30)
     second.thread.join(30)
     assert explorer.controls.window.value == explorer.state.window == 48
     assert not any(isinstance(part, Preparing) for part in explorer.children)
     explorer.close()
+
+
+def test_an_explorer_closed_while_its_pictures_are_made_leaves_none_behind(slow):
+    explorer = rdmviz.explore(slow.run)
+    preparing = preparing_of(explorer)
+    before = set(widget._instances)
+    explorer.close()
+    slow.gate.set()
+    preparing.thread.join(30)
+    preparing._done()  # as if the reading had ended a moment before
+    assert set(widget._instances) < before
+    assert explorer.state.link is None
