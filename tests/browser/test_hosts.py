@@ -23,7 +23,7 @@ def open_classic(page, server, name):
 
 
 def run_first_cell(page):
-    """Press the keys until the cell is on its way: early ones are lost while Notebook registers its commands."""
+    """Press the keys until the cell is on its way: early ones are lost while Notebook starts."""
     pending = "() => document.querySelector('.jp-InputArea-prompt').innerText.startsWith('[ ]')"
     for _ in range(15):
         page.locator(".jp-Cell .cm-content").first.click()
