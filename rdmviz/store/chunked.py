@@ -80,14 +80,20 @@ class _StoredLosses:
         if self._store is None:
             self._store = RunStore(reading(self._place), str(self._place))
         self._check(self._store, start, stop)
-        return self._store.rows(start, stop)[::step, samples]
+        losses = self._store.rows(start, stop)[::step, samples]
+        if self._store.replaced():  # while they were read
+            raise self._another()
+        return losses
 
     def _check(self, store: RunStore, start: int, stop: int) -> None:
         """Raise where the store is no longer the one that was opened; appended rows are no harm."""
         full = slice(start // store.chunk_rows, min(stop, self.shape[0]) // store.chunk_rows)
         marks = store.chunk_marks(full.start * store.chunk_rows, full.stop * store.chunk_rows)
         if store.identity != self._identity or (marks != self._marks[full]).any():
-            raise TruncatedStoreError(f"{self._place} was replaced since it was opened; open the new run")
+            raise self._another()
+
+    def _another(self) -> TruncatedStoreError:
+        return TruncatedStoreError(f"{self._place} was replaced since it was opened; open the new run")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_store": None}

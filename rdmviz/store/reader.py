@@ -116,6 +116,10 @@ class RunStore:
             raise self._truncated(f"its header counts {rows!r:.60} rows")
         return rows
 
+    def replaced(self) -> bool:
+        """Return whether another run is at its place by now, from the header alone."""
+        return str(self._head(self._open(self._store)).get("id", "")) != self.identity
+
     def grown(self) -> RunStore:
         """Return the store with the rows committed since; what was read of probe and steps is kept.
 

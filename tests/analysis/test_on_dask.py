@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, wait
 
 import rdmviz
 from rdmviz.analysis import on_dask
@@ -179,6 +179,7 @@ def test_a_run_recorded_again_at_the_same_path_is_another(client, tmp_path):
     run_of(LOSSES).save(tmp_path / "run")
     old = rdmviz.open_run(tmp_path / "run", chunks=(T, 50))
     held = old.loss.persist()
+    wait(held.data)  # before it is replaced
     unread = rdmviz.open_run(tmp_path / "run", chunks=(T, 70))
     run_of(LOSSES[::-1].copy()).save(tmp_path / "run", overwrite=True)
     new = rdmviz.open_run(tmp_path / "run", chunks=(T, 50))
