@@ -85,7 +85,7 @@ def read_pair(page, row, column):
 
 def color(page, row, column):
     page.mouse.move(5, 5)
-    page.wait_for_timeout(150)
+    page.wait_for_timeout(500)
     return page.evaluate(PIXEL, [".rdmviz-matrix", *at_cell(page, row, column)])[:3]
 
 
@@ -180,7 +180,7 @@ def test_a_click_on_a_bar_puts_its_mode_on_the_map_and_marks_it(page):
     spectrum.click(position={"x": bar(page, 4)[0], "y": y}, modifiers=["Shift"])
     wait_told(page, "(3, 4)")
     page.mouse.move(5, 5)
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(1000)
     shown = {mode: page.evaluate(PIXEL, [".rdmviz-spectrum", *bar(page, mode)])[:3] for mode in (1, 3, 4)}
     assert (shown[3], shown[4]) == (blue, orange)
     assert shown[1] not in (blue, orange)

@@ -86,7 +86,7 @@ def at(page, share, place=0):
 
 def said(page):
     """Step and values that the heads of the panels show."""
-    page.wait_for_timeout(200)
+    page.wait_for_timeout(600)
     overlay = page.locator(".rdmviz-cursor")
     values = {}
     for panel in overlay.get_attribute("data-values").split("; "):
@@ -242,7 +242,7 @@ def test_curves_are_chosen_and_their_plain_baseline_is_one_click_away(whole):
     page.wait_for_function(
         "() => document.querySelectorAll('.rdmviz-curves .plotarea_background').length === 4"
     )
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(1000)
     assert list(said(page)[1])[1] == "Variance of the mean loss"
     page.locator(".rdmviz-chooser summary").click()
     page.get_by_label("Von Neumann entropy").check()
@@ -254,7 +254,7 @@ def test_curves_are_chosen_and_their_plain_baseline_is_one_click_away(whole):
     page.wait_for_function(
         "() => document.querySelectorAll('.rdmviz-curves .plotarea_background').length === 3"
     )
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(1000)
     assert list(said(page)[1]) == ["Spectral heat capacity", "Participation ratio", "Mean loss by split"]
     assert np.isfinite(float(said(page)[1]["Participation ratio"]))
 
