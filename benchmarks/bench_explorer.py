@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[1]
 sys.path[:0] = [str(REPOSITORY / folder) for folder in ("scripts", "tests/browser")]
 
 from conftest import FLAGS, Server, run_in_lab, serving  # noqa: E402  # it lies beside the browser tests
-from ensure_chromium import find_chromium  # noqa: E402
+from ensure_chromium import find_chromium  # noqa: E402  # and this beside the scripts
 
 N_ROWS = 2000
 FIRST_ROW = 400  # of the first step that is timed

@@ -69,7 +69,7 @@ class LazyCurves:
             self._known[batch] = True
 
 
-class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]
+class LazyCurve(BackendArray):  # type: ignore[misc, unused-ignore]  # untyped in some xarrays
     """One of them, by xarray's own protocol for lazily loaded variables: slices cost what they show."""
 
     def __init__(self, curves: LazyCurves, number: int) -> None:

@@ -325,7 +325,7 @@ class RunStore:
         )
 
 
-class _LossOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ignore]
+class _LossOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ignore]  # untyped in some xarrays
     """What xarray indexes lazily (its interface for backends)."""
 
     def __init__(self, store: RunStore) -> None:
@@ -351,7 +351,7 @@ class _LossOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ign
         return np.asarray(self._store.rows(index, index + 1)[0, sample])
 
 
-class _PicturesOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ignore]
+class _PicturesOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ignore]  # untyped in some xarrays
     """A column of pictures as xarray indexes it: what is asked for is read, datapoint by datapoint."""
 
     def __init__(self, store: RunStore, name: str, array: zarr.Array[Any]) -> None:

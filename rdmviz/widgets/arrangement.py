@@ -98,6 +98,10 @@ class Arrangement:
             alike[:, taken] = -np.inf
         return order[np.argsort(arranged.group[order], kind="stable")]
 
+    def decided_at(self, index: int) -> int:
+        """Row at which the groups of a row are decided; the row itself before the first full window."""
+        return index if index < self.path.first else self._keyframe(index, self.steady_rows)
+
     def _keyframe(self, index: int, spacing: int) -> int:
         first = self.path.first
         return first + (index - first) // spacing * spacing

@@ -8,11 +8,12 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rdmviz.analysis.datapoints import METADATA
 from rdmviz.figures.palette import CATEGORIES as CATEGORIES
 from rdmviz.figures.palette import OTHER as OTHER
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values, ranked
-from rdmviz.widgets.state import COMPUTED_COLORINGS, METADATA
+from rdmviz.widgets.state import COMPUTED_COLORINGS
 from rdmviz.widgets.texts import beginning, visible
 
 _LONGEST_LABEL: Final = 28

@@ -68,7 +68,9 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries n
         before = list(getattr(self, "children", ()))
         waiting = [each for each in state.states if takes_long(each.run, state.window)]
         if waiting:
-            self.children = [self._head(), Preparing(waiting[0], state.window, self._prepare)]
+            preparing = Preparing(waiting[0], state.window, self._prepare)
+            self.children = [self._head(), preparing]
+            preparing.start()
         else:
             self._compose()
         close(*before)

@@ -115,9 +115,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         """Row at which the groups of a row are decided, those of map and matrix; None before time rested."""
         if row < 0 or self.state.link is None:
             return None
-        frames = self.state.link.frames
-        first, steady = frames.path.first, frames.arrangement.steady_rows
-        return row if row < first else first + (row - first) // steady * steady
+        return self.state.link.frames.arrangement.decided_at(row)
 
     def refresh(self) -> None:
         """Draw the curves of the span anew, from what is known of the run where it is known."""
@@ -139,7 +137,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             losses = self._curves_of(signal, low, high, words)
             named = _LEGEND * -(-len(losses.curves) // _NAMES) if len(losses.curves) > 1 else 0
             ys = np.stack([curve.values for curve in losses.curves])
-            log = self._is_log(signal, ys)
+            log = is_log(signal, ys, self.state.curve_scale)
             every = losses.curves[0].every
             shown.append((every, ys, [c.color for c in losses.curves], losses.singles, log, named))
             values += list(ys)
@@ -198,9 +196,6 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         values = np.asarray(self._dataset(signal.shc)[signal.source][rows].values, float)
         nearest = np.minimum(np.rint(np.arange(count) / stride).astype(int), len(rows) - 1)
         return np.asarray(values[nearest]), stride
-
-    def _is_log(self, signal: Signal, ys: Floats) -> bool:
-        return is_log(signal, ys, self.state.curve_scale)
 
     def close(self) -> None:
         """Leave the page with everything that belongs to the curves."""

@@ -118,7 +118,9 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         super().__init__()
         self.add_class("rdmviz-explorer")
         if takes_long(state.run, state.window):
-            self.children = [self._head(), Preparing(state, state.window, self._compose)]
+            preparing = Preparing(state, state.window, self._compose)
+            self.children = [self._head(), preparing]
+            preparing.start()
         else:
             self._compose()
 
@@ -191,6 +193,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
 
         preparing = Preparing(state, window, done, put_away)
         self.children = [*shown[:2], preparing, *shown[2:]]
+        preparing.start()
 
     def close(self) -> None:
         """Leave the page, and the kernel's memory, with everything that this explorer is made of."""

@@ -64,6 +64,14 @@ class NullEdges:
             self._wanted = self._asked = None
 
     def _work(self) -> None:
+        try:
+            self._work_on()
+        finally:
+            with self._mine:
+                if self.thread is threading.current_thread():  # after an error: the next question starts anew
+                    self.thread = None
+
+    def _work_on(self) -> None:
         while True:
             with self._mine:
                 if self._asked is None:

@@ -69,20 +69,13 @@ def _lines(state: ExplorerState, signal: Signal, words: list[str]) -> tuple[tupl
     values = np.asarray(dataset[signal.source].values, float)
     if signal.name != LOSSES:
         return (Line("", values, color),), ""
-    losses = MeanLosses(state)(values, _keyframe(state))
+    assert state.link is not None  # whoever draws holds a view
+    losses = MeanLosses(state)(values, state.link.frames.arrangement.decided_at(state.index))
     if losses.words:
         words.append(losses.words)
     means = tuple(Line(curve.label, curve.values, curve.color) for curve in losses.curves)
     thin = tuple(Line("", each, means[0].color, thin=True) for each in losses.singles if means)
     return (*means, *thin) or (Line("", values, color),), losses.of
-
-
-def _keyframe(state: ExplorerState) -> int | None:
-    """Return the row at which the groups on the map are decided."""
-    assert state.link is not None
-    frames, row = state.link.frames, state.index
-    since, steady = row - frames.path.first, frames.arrangement.steady_rows
-    return row if since < 0 else frames.path.first + since // steady * steady
 
 
 def _solved(state: ExplorerState, curve: xr.DataArray, signal: Signal, words: list[str]) -> Floats:

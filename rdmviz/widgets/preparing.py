@@ -58,10 +58,9 @@ class Preparing(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no
         self.button.on_click(self._pressed)
         super().__init__([self.words, ipywidgets.HBox([self.bar, self.button])])
         self.add_class("rdmviz-preparing")
-        self.start()
 
     def start(self) -> None:
-        """Begin, or begin again."""
+        """Begin, or begin again; whoever made this starts it once it is in its place."""
         run = self.state.run
         size = f"{run.n_steps:,} rows of {run.n_samples:,} datapoints"
         where = " on the dask cluster, which tells no progress" if run.chunked is not None else ""

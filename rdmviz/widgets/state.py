@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import traitlets as t
 
+from rdmviz.analysis.datapoints import METADATA
 from rdmviz.compute.rdm.detrending import DETRENDS, check_window
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rdmviz.widgets.link import SceneLink
 
 COMPUTED_COLORINGS: Final = ("group", "loss", "loading", "drift")
-METADATA: Final = " (metadata)"  # told behind a column that is called like a computed coloring
 MODES: Final = 8  # modes held at every step: any two may be on the map
 # What may be chosen, by the name of its trait.
 CHOICES: Final = {
