@@ -103,6 +103,9 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries n
         stage = ipywidgets.VBox([*(self.legends if state.shared_probe else []), beside])
         body = ipywidgets.Box([self.curves, stage.add_class("rdmviz-stage")]).add_class("rdmviz-body")
         self.children = [self._head(), self.controls, self.bar, body]
+        if self.comm is None:  # closed while the pictures were made in the thread that reads
+            self.link.close()
+            close(*self.children)
         self._composed.set()
 
     def close(self) -> None:

@@ -22,7 +22,9 @@ def told(state: ExplorerState, part: str) -> Iterator[None]:
         yield
     except _TOLD as error:
         words = "there is not enough memory for this" if isinstance(error, MemoryError) else str(error)
-        state.troubles = {**state.troubles, part: words}
+        with state.lock:  # other threads have troubles of their own
+            state.troubles = {**state.troubles, part: words}
     else:
         if part in state.troubles:
-            state.troubles = {name: words for name, words in state.troubles.items() if name != part}
+            with state.lock:
+                state.troubles = {name: words for name, words in state.troubles.items() if name != part}
