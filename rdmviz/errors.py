@@ -1,6 +1,6 @@
 """Every exception rdmviz raises on bad input, in one place.
 
-All are :class:`ValueError`, :class:`KeyError`, :class:`FileNotFoundError` or :class:`ImportError` too,
+All are :class:`ValueError`, :class:`KeyError`, :class:`OSError` or :class:`ImportError` too,
 so code that does not know rdmviz can still catch them.
 """
 
@@ -30,11 +30,14 @@ __all__ = [
     "NullError",
     "OptionError",
     "ProbeError",
+    "RecordingWarning",
     "RunNotFoundError",
     "SchemaVersionError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
+    "StoreLockedError",
+    "StoreUnwritableError",
     "TruncatedStoreError",
     "UnsafeDataError",
     "WindowError",
@@ -76,6 +79,18 @@ class ExampleNotFoundError(KeyError):
 
 class StoreExistsError(FileExistsError):
     """There is something at the path already, and nothing is overwritten unasked."""
+
+
+class StoreLockedError(OSError):
+    """Another recorder writes to the path."""
+
+
+class StoreUnwritableError(OSError):
+    """Nothing can be written to the path: it is read-only, full, or not where a folder can be."""
+
+
+class RecordingWarning(UserWarning):
+    """Rows could not be written for now, or are lost; the training goes on."""
 
 
 class ChunkError(RuntimeError):

@@ -24,10 +24,8 @@ from rdmviz.record.evaluation import (
 )
 from rdmviz.record.losses import default_loss
 from rdmviz.run import TrainingRun
-from rdmviz.store import RunWriter
-from rdmviz.store.places import at
-from rdmviz.store.replacing import check_room
-from rdmviz.store.rows import checked_row, checked_seconds, checked_step
+from rdmviz.store import RunWriter, check_path
+from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
 
 __all__ = ["Recorder"]
 
@@ -72,15 +70,28 @@ class Recorder:
         As in :meth:`rdmviz.TrainingRun.from_arrays`.
     overwrite : bool
         Replace a run at ``path``.
+    resume : bool
+        Go on after the last row of the run at ``path``, with the same probe; where there is none, begin one.
+        Its name, attrs and metadata stay as they were.
+    drop_after : int, optional
+        With ``resume``: drop the rows recorded after this step, to go on from an older checkpoint.
     flush_seconds : float
-        Commit to ``path`` whenever a row comes this much after the last commit, so that a training that is
-        killed keeps its rows up to about then, and others can follow it. A ``.zip`` is written at the end
-        only.
+        Time between commits to ``path``: a training that is killed keeps its rows up to about then, and
+        others can follow it. 0 commits every row before the training goes on. A ``.zip`` is written at the
+        end only.
+    memory_mb : float
+        Where ``path`` cannot be written to in the middle of a training (the disk is full, or gone), this much
+        waits in memory and is written once that is possible; rows beyond it are lost. A
+        :class:`rdmviz.errors.RecordingWarning` says so at once, and again at the end.
 
     Raises
     ------
     StoreExistsError
         Something is at ``path``.
+    StoreLockedError
+        Another recorder writes to ``path``.
+    StoreUnwritableError
+        Nothing can be written to ``path``.
     OptionError
         An option has no meaning.
     ProbeError
@@ -100,7 +111,10 @@ class Recorder:
         name: str = "",
         attrs: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        resume: bool = False,
+        drop_after: int | None = None,
         flush_seconds: float = 1.0,
+        memory_mb: float = 512.0,
     ) -> None:
         counts: dict[str, Any] = {"every": every, "batch_size": 1 if batch_size is None else batch_size}
         for option, value in counts.items():
@@ -109,6 +123,7 @@ class Recorder:
         if str(getattr(dtype, "__name__", dtype)) not in ("float16", "float32", "float64"):
             raise OptionError(f"dtype={dtype!r}; expected float16, float32 or float64")
         checked_seconds(flush_seconds)
+        checked_memory(memory_mb)
         self._probe = None if probe is None else checked_pair(probe)
         self._lock = threading.RLock()
         self._loss_fn = loss_fn or default_loss
@@ -121,13 +136,16 @@ class Recorder:
             "name": name,
             "attrs": attrs,
             "overwrite": overwrite,
+            "resume": resume,
+            "drop_after": drop_after,
             "flush_seconds": flush_seconds,
+            "memory_mb": memory_mb,
         }
         self._writer: RunWriter | None = None
         if self._probe is not None:
             self._writer = RunWriter(path, count(self._probe[1]), **self._options)
         elif path is not None:
-            check_room(at(path), overwrite=overwrite)
+            check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
