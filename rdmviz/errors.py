@@ -32,6 +32,7 @@ __all__ = [
     "ProbeError",
     "RunNotFoundError",
     "SchemaVersionError",
+    "SnapshotError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
@@ -58,6 +59,10 @@ class ProbeError(ValueError):
 
 class MetricError(ValueError):
     """A metric does not have one number per recorded step, or is not there."""
+
+
+class SnapshotError(ValueError):
+    """A snapshot of weights or representations does not fit, or the run holds none."""
 
 
 class OptionError(ValueError):

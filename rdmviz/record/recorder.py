@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from numbers import Integral
 from os import PathLike
 from types import TracebackType
@@ -23,11 +24,13 @@ from rdmviz.record.evaluation import (
     unchanged,
 )
 from rdmviz.record.losses import default_loss
+from rdmviz.record.snapshots import Outputs, Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunWriter
 from rdmviz.store.places import at
 from rdmviz.store.replacing import check_room
 from rdmviz.store.rows import checked_row, checked_seconds, checked_step
+from rdmviz.store.snapshots import Parts
 
 __all__ = ["Recorder"]
 
@@ -64,6 +67,8 @@ class Recorder:
         height, width)`` with or without channels (see :meth:`TrainingRun.from_arrays`).
     every : int
         Record at steps that are multiples of this.
+    snapshots : Snapshots, optional
+        Weights, their singular values or representations to record at sparser steps, and losses there, too.
     batch_size : int, optional
         How many probe datapoints go through the model at once; all by default.
     dtype : dtype
@@ -95,6 +100,7 @@ class Recorder:
         loss_fn: LossFn | None = None,
         metadata: Any = None,
         every: int = 1,
+        snapshots: Snapshots | None = None,
         batch_size: int | None = None,
         dtype: Any = np.float32,
         name: str = "",
@@ -110,6 +116,11 @@ class Recorder:
             raise OptionError(f"dtype={dtype!r}; expected float16, float32 or float64")
         checked_seconds(flush_seconds)
         self._probe = None if probe is None else checked_pair(probe)
+        if self._probe is None and snapshots is not None:
+            raise OptionError(
+                "record(step, model) takes snapshots, and it needs a probe; pass probe=(inputs, targets)"
+            )
+        self._taker = None if snapshots is None else SnapshotTaker(snapshots)
         self._lock = threading.RLock()
         self._loss_fn = loss_fn or default_loss
         self._every = every
@@ -137,7 +148,8 @@ class Recorder:
         StepsError
             Not an integer.
         """
-        return checked_step(step) % self._every == 0
+        number = checked_step(step)
+        return number % self._every == 0 or self._snapshot_due(number)
 
     def record(self, step: int, model: nn.Module, metrics: Metrics | None = None) -> bool:
         """Record the model at a step, if the step is due, and return whether it was.
@@ -153,10 +165,11 @@ class Recorder:
 
         Raises
         ------
-        LossShapeError, StepsError, MetricError
+        LossShapeError, StepsError, MetricError, SnapshotError
             Nothing of the step is kept.
         OptionError
-            The recorder was made without a probe, or ``model`` is no Module.
+            The recorder was made without a probe, ``model`` is no Module, or it has no such layers as
+            snapshots are to be taken of.
         """
         due = self.due(step)
         if not isinstance(model, nn.Module):
@@ -164,15 +177,23 @@ class Recorder:
                 f"model is a {type(model).__name__}; expected a torch.nn.Module: record(step, model). "
                 "For losses computed elsewhere use append(step, losses)"
             )
+        if self._taker is not None:
+            self._taker.check(model)
         if not due:
             return False
         if self._probe is None:
             raise OptionError("this Recorder has no probe; pass probe=(inputs, targets), or use append")
         inputs, targets = self._probe
+        taker = self._taker if self._snapshot_due(checked_step(step)) else None
+        watching = nullcontext[Outputs]({}) if taker is None else taker.watching(model)
         with unchanged(model):
-            losses = probe_losses(model, inputs, targets, self._loss_fn, self._batch_size)
+            with watching as outputs:
+                losses = probe_losses(model, inputs, targets, self._loss_fn, self._batch_size)
             measured = metrics() if callable(metrics) else metrics
-        self.append(step, losses, measured)
+        snapshot = None if taker is None else taker.parts(model, outputs, len(losses))
+        self._append(step, losses, measured, snapshot)
+        if taker is not None:
+            taker.told(step, losses)
         return True
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
@@ -192,6 +213,9 @@ class Recorder:
         LossShapeError, StepsError, MetricError
             Nothing of the row is kept, and nothing is created for a first row that does not fit.
         """
+        self._append(step, losses, metrics)
+
+    def _append(self, step: int, losses: Any, metrics: Any, snapshot: Parts | None = None) -> None:
         row = plain(losses)
         measured: Any = metrics
         if isinstance(metrics, Mapping):
@@ -200,7 +224,10 @@ class Recorder:
             if self._writer is None:
                 checked_row(step, row, measured)
                 self._writer = RunWriter(self._path, len(row), **self._options)
-            self._writer.append(step, row, measured)
+            self._writer.append(step, row, measured, snapshot)
+
+    def _snapshot_due(self, step: int) -> bool:
+        return self._taker is not None and self._taker.due(step)
 
     def flush(self) -> None:
         """Make everything recorded so far readable by others."""
