@@ -14,25 +14,23 @@ from rdmviz.validation import checked_steps
 
 __all__ = [
     "KINDS",
+    "SHAPES",
     "HeldSnapshots",
     "SnapshotSource",
     "check_names",
     "checked_snapshots",
+    "fits",
     "labelled",
     "snapshot_dims",
 ]
 
-# How many dimensions are the run's own, how many there may be, and how to say it.
-_SHAPES: Final = {
-    "weights": (1, range(2, 33), "({S} snapshots, ...)"),
-    "singular_values": (1, (2,), "({S} snapshots, singular values)"),
-    "representations": (
-        2,
-        (3, 4),
-        "({S} snapshots, {n} datapoints, features), or with positions of a sequence before the features",
-    ),
+SHAPES: Final = {
+    "weights": "(...)",
+    "singular_values": "(singular values,)",
+    "representations": "({n} datapoints, features), or with the positions of a sequence before the features",
 }
-KINDS: Final = tuple(_SHAPES)
+KINDS: Final = tuple(SHAPES)
+_NDIMS: Final = {"weights": range(2, 33), "singular_values": (2,), "representations": (3, 4)}
 
 
 class SnapshotSource(Protocol):
@@ -80,6 +78,12 @@ def snapshot_dims(kind: str, name: str, ndim: int) -> tuple[str, ...]:
     else:
         own = [f"{name}_axis{axis}" for axis in range(ndim - 1)]
     return ("snapshot", *own)
+
+
+def fits(kind: str, shape: tuple[int, ...], samples: int) -> bool:
+    """Return whether snapshots of a kind can be an array of this shape ``(S, ...)``."""
+    fine = len(shape) in _NDIMS[kind] and 0 not in shape
+    return fine and (kind != "representations" or shape[1] == samples)
 
 
 def labelled(kind: str, steps: np.ndarray, arrays: Mapping[str, Any]) -> xr.Dataset:
@@ -167,12 +171,10 @@ def _checked_array(kind: str, name: str, values: Any, count: int, samples: int) 
         array = np.asanyarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise SnapshotError(f"{kind} of {name!r} could not be read as an array ({error})") from error
-    shape, first, dims, described = array.shape, *_SHAPES[kind]
-    leading = (count, samples)[:first]
-    if array.dtype.kind not in "fiub" or array.ndim not in dims or shape[:first] != leading or 0 in shape:
+    if array.dtype.kind not in "fiub" or array.shape[:1] != (count,) or not fits(kind, array.shape, samples):
         raise SnapshotError(
-            f"{kind} of {name!r} have shape {shape} and dtype {array.dtype}; expected real numbers "
-            f"{described.format(S=count, n=samples)}"
+            f"{kind} of {name!r} have shape {array.shape} and dtype {array.dtype}; expected real numbers, "
+            f"{count} snapshots of shape {SHAPES[kind].format(n=samples)}"
         )
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         array = array.astype(np.float64)

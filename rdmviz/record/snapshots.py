@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import difflib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from numbers import Integral
@@ -54,7 +55,8 @@ class Snapshots:
     representations : list of str
         Modules whose outputs for the probe are recorded, by name or pattern: ``(n, features)``, or
         ``(n, positions, features)`` where they have three dimensions; more are flattened to features. Of an
-        output with several parts, the first tensor is taken.
+        output with several parts, the first tensor is taken. A compiled model runs as it was written then, so
+        its losses at these steps may differ in rounding.
     dtype : dtype
         Precision of representations, float32 or float16; what is beyond it is recorded as infinite.
 
@@ -129,11 +131,14 @@ class SnapshotTaker:
     def watching(self, model: nn.Module) -> Iterator[Outputs]:
         """Keep what the layers put out in forward passes within the block, the datapoints in their order.
 
-        Nothing stays on the model, also when the block raises.
+        Nothing stays on the model, also when the block raises. What is compiled runs as it was written within
+        the block: it would not call hooks that are new to it.
         """
         modules = self._modules(model)
         outputs: Outputs = {name: [] for name in modules}
         with ExitStack() as hooks:
+            if modules:
+                hooks.enter_context(_not_compiled())
             for name, module in modules.items():
                 hook = module.register_forward_hook(self._keeping(name, outputs[name]))
                 hooks.callback(hook.remove)
@@ -257,6 +262,13 @@ def _inner(model: nn.Module) -> nn.Module:
             return model
 
 
+def _not_compiled() -> AbstractContextManager[Any]:
+    stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
+    loaded = "torch._dynamo" in sys.modules  # else nothing is compiled, and loading it takes a second
+    context: AbstractContextManager[Any] = stance("force_eager") if loaded and stance else nullcontext()
+    return context
+
+
 def _chosen(
     option: str, asked: Sequence[str], there: list[str], also: Callable[[str, str], bool]
 ) -> list[str]:
@@ -300,8 +312,7 @@ def _described(output: Any) -> str:
 def _representation(name: str, batches: list[Tensor], samples: int, kept: np.ndarray | None) -> np.ndarray:
     if not batches:
         raise SnapshotError(
-            f"module {name!r} was not called in the forward pass; name one that is in representations=[...]. "
-            "A compiled model may not say what its modules do: record the one that was compiled"
+            f"module {name!r} was not called in the forward pass; name one that is in representations=[...]"
         )
     shapes = sorted({tuple(batch.shape[1:]) for batch in batches})
     if len(shapes) > 1 or sum(map(len, batches)) != samples:

@@ -13,7 +13,8 @@ snapshots reads the run without them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
@@ -23,7 +24,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from rdmviz.errors import SnapshotError
-from rdmviz.snapshots import KINDS, check_names, snapshot_dims
+from rdmviz.snapshots import KINDS, SHAPES, check_names, fits, snapshot_dims
 from rdmviz.store.layout import array_names
 
 __all__ = ["Parts", "SnapshotWriter", "StoredSnapshots"]
@@ -32,6 +33,7 @@ Parts: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]  # kind, layer
 Layers: TypeAlias = dict[tuple[str, str], tuple[tuple[int, ...], np.dtype[Any]]]
 _STEPS: Final = "snapshots/step"
 _ROOM: Final = 16  # arrays grow by doubling: a header that is written anew costs more than a small layer
+_MOST_WAITING: Final = 2**28
 _LARGEST: Final = 2**31 - 2**10  # bytes that Blosc takes at once
 
 
@@ -42,11 +44,14 @@ class SnapshotWriter:
     ----------
     new : callable
         ``new(path, shape, chunks, dtype, dims)`` makes an array in the store.
+    samples : int
+        Number of datapoints of the run.
     """
 
-    def __init__(self, new: Callable[..., zarr.Array[Any]]) -> None:
-        self._new = new
+    def __init__(self, new: Callable[..., zarr.Array[Any]], samples: int) -> None:
+        self._new, self._samples = new, samples
         self._steps: list[int] = []
+        self._waiting: dict[int, Parts] = {}
         self._layers: Layers = {}
         self._names: dict[str, dict[str, str]] = {}
         self._arrays: dict[str, zarr.Array[Any]] = {}
@@ -54,7 +59,7 @@ class SnapshotWriter:
     @property
     def head(self) -> dict[str, Any] | None:
         """What the header of the run says of the snapshots that are whole; None without any."""
-        if not self._names:
+        if not self._steps:
             return None
         listed = {
             kind: [{"name": name, "array": array} for name, array in named.items()]
@@ -71,17 +76,21 @@ class SnapshotWriter:
             Its step is not after the last one's, it has other layers or shapes than the one before, or a
             layer is too large.
         """
-        if self._steps and step <= self._steps[-1]:
-            raise SnapshotError(f"snapshot of step {step} after one of step {self._steps[-1]}")
+        last = max([*self._steps[-1:], *self._waiting], default=None)
+        if unknown := sorted(set(parts) - set(KINDS)):
+            raise SnapshotError(f"snapshot of {unknown[0]!r:.60}; expected {', '.join(KINDS)}")
+        if last is not None and step <= last:
+            raise SnapshotError(f"snapshot of step {step} after one of step {last}")
         layers = _described(parts)
         for kind, named in parts.items():
             check_names(kind, {name: value.ndim + 1 for name, value in named.items()})
         for (kind, name), (shape, dtype) in layers.items():
             nbytes = math.prod(shape) * dtype.itemsize
-            if not 0 < nbytes <= _LARGEST:
+            if dtype.kind != "f" or not fits(kind, (1, *shape), self._samples) or nbytes > _LARGEST:
                 raise SnapshotError(
-                    f"{kind} of {name!r} at step {step} have shape {shape}, {nbytes} bytes; expected "
-                    f"something, at most {_LARGEST}. Leave the layer out, or record fewer datapoints"
+                    f"{kind} of {name!r} at step {step} have shape {shape} and dtype {dtype}, {nbytes} "
+                    f"bytes; expected floats {SHAPES[kind].format(n=self._samples)}, at most {_LARGEST} "
+                    "bytes. Leave the layer out, or record fewer datapoints"
                 )
         for kind, name in dict.fromkeys([*self._layers, *layers]) if self._layers else ():
             before, now = (known.get((kind, name)) for known in (self._layers, layers))
@@ -92,10 +101,47 @@ class SnapshotWriter:
                 )
 
     def add(self, step: int, parts: Parts) -> None:
-        """Write a snapshot that was checked; it counts once all of it is there."""
+        """Take a snapshot that was checked, to be written next."""
         if not self._layers:
             self._layers = _described(parts)
             self._names = {kind: array_names(named) for kind, named in parts.items()}
+        self._waiting[step] = parts
+
+    def write(self) -> None:
+        """Write the snapshots that were taken; each counts once all of it is there.
+
+        Raises
+        ------
+        OSError
+            The store cannot be written to. What could not be written waits for the next time, up to 256 MiB:
+            beyond, the last snapshot is left out, and a warning tells of it.
+        """
+        while self._waiting:
+            step = next(iter(self._waiting))
+            try:
+                self._write(step, self._waiting[step])
+            except OSError as error:
+                self._keep(error)
+                raise
+            del self._waiting[step]
+
+    def _keep(self, error: OSError) -> None:
+        """Own what waits: the network that it was taken of goes on."""
+        step, parts = self._waiting.popitem()
+        sizes = [value.nbytes for each in (*self._waiting.values(), parts) for value in _values(each)]
+        if sum(sizes) <= _MOST_WAITING:
+            self._waiting[step] = {
+                kind: {name: value.copy() for name, value in named.items()} for kind, named in parts.items()
+            }
+            return
+        warnings.warn(
+            f"the snapshot of step {step} could not be written ({error}) and is left out: {len(sizes)} "
+            f"layers that wait to be written have {sum(sizes)} bytes, more than {_MOST_WAITING}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _write(self, step: int, parts: Parts) -> None:
         for kind, named in parts.items():
             for name, value in named.items():
                 path = f"snapshots/{kind}/{self._names[kind][name]}"
@@ -218,18 +264,14 @@ class StoredSnapshots:
 
     def _checked(self, kind: str, path: str) -> zarr.Array[Any]:
         array = self._opened(path)
-        shape, dims = (
-            array.shape,
-            {"weights": range(2, 33), "singular_values": (2,), "representations": (3, 4)},
-        )
-        fine = array.dtype.kind == "f" and array.ndim in dims[kind] and 0 not in shape
-        if not fine or shape[0] < self._count or array.chunks != (1, *shape[1:]):
+        shape, enough = array.shape, array.shape[:1] >= (self._count,)
+        if not (enough and array.dtype.kind == "f" and fits(kind, shape, self._samples)):
             raise self._truncated(
-                f"{path!r} has shape {shape}, chunks {array.chunks} and dtype {array.dtype}; its header "
-                f"counts {self._count} snapshots"
+                f"{path!r} has shape {shape} and dtype {array.dtype}; its header counts {self._count} "
+                f"snapshots and the run has {self._samples} datapoints"
             )
-        if kind == "representations" and shape[1] != self._samples:
-            raise self._truncated(f"{path!r} has shape {shape}; the run has {self._samples} datapoints")
+        if array.chunks != (1, *shape[1:]):
+            raise self._truncated(f"{path!r} has chunks of {array.chunks}, not of one snapshot each")
         return array
 
 
@@ -277,6 +319,10 @@ def _described(parts: Parts) -> Layers:
         for kind, named in parts.items()
         for name, value in named.items()
     }
+
+
+def _values(parts: Parts) -> Iterator[np.ndarray]:
+    return (value for named in parts.values() for value in named.values())
 
 
 def _shown(described: tuple[tuple[int, ...], np.dtype[Any]] | None) -> str:

@@ -92,7 +92,7 @@ class RunWriter:
         self._metrics: dict[str, str] = {}
         self._curves: dict[str, zarr.Array[Any]] = {}
         self._head: dict[str, Any] = {"schema": PLAIN, "rows": 0, "name": str(name), "attrs": facts}
-        self._snapshots = SnapshotWriter(self._new)
+        self._snapshots = SnapshotWriter(self._new, samples)
         self.identity = uuid.uuid4().hex  # tells this recording from any other at the same path
         self.closed = False
         if self._place is None:
@@ -124,7 +124,7 @@ class RunWriter:
         metrics : mapping, optional
             Name to number; a metric that a row does not give is NaN there.
         snapshot : mapping, optional
-            Kind and layer to array. It is written at once, and committed with the row.
+            Kind and layer to array. It is written and committed at once, the row with it.
 
         Raises
         ------
@@ -141,14 +141,13 @@ class RunWriter:
             )
             if snapshot is not None:
                 self._snapshots.check(number, snapshot)
+                self._snapshots.add(number, snapshot)
             self._steps.append(number)
             with np.errstate(over="ignore"):  # a loss beyond float32 is recorded as infinite, and shown so
                 self._rows.append(row.astype(self._dtype))
             self._measured.append(measured)
             self._last_step = number
             waited = time.monotonic() - self._committed_at
-            if snapshot is not None:
-                self._snapshots.add(number, snapshot)
             if snapshot is not None or len(self._rows) >= self._height or waited >= self._flush_seconds:
                 self.flush()
 
@@ -163,9 +162,10 @@ class RunWriter:
         with self._lock:
             self._snapshots.check(step, parts)
             self._snapshots.add(step, parts)
+            self._snapshots.write()
 
     def flush(self) -> None:
-        """Write and commit the rows that wait in memory."""
+        """Write and commit the rows and snapshots that wait in memory."""
         with self._lock:
             if self.closed:
                 return
@@ -183,7 +183,10 @@ class RunWriter:
                 self._steps.clear()
                 self._rows.clear()
                 self._measured.clear()
-            self._commit()
+            try:
+                self._snapshots.write()
+            finally:  # rows are small: there may be room for them
+                self._commit()
 
     def close(self) -> None:
         """Write what waits and end the store; appending afterwards is an error."""
