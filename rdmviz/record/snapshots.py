@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ class SnapshotTaker:
         self._what = snapshots
         self._dtype = _DTYPES[str(getattr(snapshots.dtype, "__name__", snapshots.dtype))]
         self.due = _schedule(snapshots.every)
+        self._checked: Callable[[], nn.Module | None] = lambda: None
 
     def told(self, step: int, losses: np.ndarray) -> None:
         """Tell the schedule of a snapshot that was recorded, if it wants to know."""
@@ -114,7 +116,7 @@ class SnapshotTaker:
             update(step, losses)
 
     def check(self, model: nn.Module) -> None:
-        """Check that the model has the layers that were asked for.
+        """Check that the model has the layers that were asked for, once.
 
         Raises
         ------
@@ -123,9 +125,12 @@ class SnapshotTaker:
         SnapshotError
             A layer cannot be told from a dimension of another.
         """
+        if self._checked() is model:
+            return
         sizes = {name: 1 + weight.ndim for name, weight in self._weights(model).items()}
         check_names("weights", sizes if self._what.weights == "full" else dict.fromkeys(sizes, 2))
         check_names("representations", dict.fromkeys(self._modules(model), 4))
+        self._checked = weakref.ref(model)
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[Outputs]:
