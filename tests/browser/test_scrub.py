@@ -66,7 +66,7 @@ def scrub_on(page) -> float:
 
 @pytest.fixture
 def made(explorer):
-    """Rows whose frames the kernel made, in order, since it was last asked; before each it rests for `pause`."""
+    """Rows whose frames the kernel made, in order, since last asked; before each it rests for `pause`."""
     page = explorer.page
     tell(
         page,
