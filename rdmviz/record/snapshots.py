@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import sys
 import weakref
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -18,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from rdmviz.errors import OptionError, SnapshotError
+from rdmviz.record.probe import Probe
+from rdmviz.record.schedules import checked_schedule
 from rdmviz.snapshots import check_names
 
 __all__ = ["Outputs", "SnapshotTaker", "Snapshots"]
@@ -88,7 +88,7 @@ class Snapshots:
             raise OptionError(
                 "snapshots of nothing; give weights='full' or 'spectra', or representations=[...]"
             )
-        _schedule(self.every)
+        checked_schedule(self.every)
 
 
 class SnapshotTaker:
@@ -98,6 +98,11 @@ class SnapshotTaker:
     ----------
     snapshots
         What is taken, and when.
+
+    Attributes
+    ----------
+    schedule
+        Says whether a snapshot is due; to be told of those taken.
     """
 
     def __init__(self, snapshots: Snapshots) -> None:
@@ -107,13 +112,8 @@ class SnapshotTaker:
             )
         self._what = snapshots
         self._dtype = _DTYPES[str(getattr(snapshots.dtype, "__name__", snapshots.dtype))]
-        self.due = _schedule(snapshots.every)
+        self.schedule = checked_schedule(snapshots.every)
         self._checked: Callable[[], nn.Module | None] = lambda: None
-
-    def told(self, step: int, losses: np.ndarray) -> None:
-        """Tell the schedule of a snapshot that was recorded, if it wants to know."""
-        if (update := getattr(self.due, "update", None)) is not None:
-            update(step, losses)
 
     def check(self, model: nn.Module) -> None:
         """Check that the model has the layers that were asked for, once.
@@ -149,9 +149,7 @@ class SnapshotTaker:
                 hooks.callback(hook.remove)
             yield outputs
 
-    def parts(
-        self, model: nn.Module, outputs: Outputs, samples: int, kept: np.ndarray | None = None
-    ) -> dict[str, dict[str, np.ndarray]]:
+    def parts(self, model: nn.Module, outputs: Outputs, probe: Probe) -> dict[str, dict[str, np.ndarray]]:
         """Return a snapshot: kind and layer to array.
 
         Parameters
@@ -160,10 +158,9 @@ class SnapshotTaker:
             As it is now. Arrays may share its memory: write them before it is trained further.
         outputs
             What :meth:`watching` kept.
-        samples : int
-            How many datapoints went through the model.
-        kept : array of bool, shape (samples, positions), optional
-            Which positions of sequences are datapoints of the run, where each token is one.
+        probe
+            What went through the model. Where tokens are the datapoints, those that count are chosen, at the
+            places where they are predicted.
 
         Raises
         ------
@@ -178,9 +175,10 @@ class SnapshotTaker:
             }
         elif self._what.weights == "spectra":
             parts["singular_values"] = {name: _singular_values(weight) for name, weight in weights.items()}
+        places = None if probe.tokens is None else probe.tokens.places
         if outputs:
             parts["representations"] = {
-                name: _representation(name, batches, samples, kept) for name, batches in outputs.items()
+                name: _representation(name, batches, probe.items, places) for name, batches in outputs.items()
             }
         return parts
 
@@ -232,17 +230,6 @@ class SnapshotTaker:
             batches.append(tensor.detach().to("cpu", self._dtype, copy=True))
 
         return keep
-
-
-def _schedule(every: Any) -> Callable[[int], bool]:
-    if isinstance(every, Integral):
-        number = 0 if every is True else int(every)
-        if number >= 1:
-            return lambda step: step % number == 0
-    if callable(every):
-        due: Callable[[int], bool] = copy.copy(every)  # one recording is nothing to the next
-        return due
-    raise OptionError(f"every={every!r:.60} of snapshots; expected an integer, at least 1, or a schedule")
 
 
 def _names(option: str, given: Any) -> tuple[str, ...] | None:
@@ -314,7 +301,7 @@ def _described(output: Any) -> str:
     return f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
 
 
-def _representation(name: str, batches: list[Tensor], samples: int, kept: np.ndarray | None) -> np.ndarray:
+def _representation(name: str, batches: list[Tensor], samples: int, places: np.ndarray | None) -> np.ndarray:
     if not batches:
         raise SnapshotError(
             f"module {name!r} was not called in the forward pass; name one that is in representations=[...]"
@@ -329,12 +316,12 @@ def _representation(name: str, batches: list[Tensor], samples: int, kept: np.nda
             "forward pass cannot be recorded: name one before or after it"
         )
     values: np.ndarray = torch.cat(batches).numpy()
-    if kept is not None:
-        if values.shape[:2] != kept.shape or values.ndim < 3:
+    if places is not None:
+        if values.shape[:2] != places.shape or values.ndim < 3:
             raise SnapshotError(
                 f"module {name!r} gave {values.shape} where each token is a datapoint; expected an output "
-                f"for each of {kept.shape} sequences and positions, then features. Use per='sequence'"
+                f"for each of {places.shape} sequences and positions, then features. Use per='sequence'"
             )
-        values = values[kept]
+        values = values[places]
         return values.reshape(len(values), -1)
     return values if values.ndim == 3 else values.reshape(samples, -1)

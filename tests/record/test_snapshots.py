@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from rdmviz import Recorder, open_run
 from rdmviz.errors import OptionError, SnapshotError
 from rdmviz.record import Snapshots, per_sample_cross_entropy
+from rdmviz.record.schedules import LogSpaced
 
 N = 12
 PICTURES = torch.randn(N, 1, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -187,34 +188,74 @@ def test_half_precision_and_flattened_maps():
     assert recorder.run.snapshots == {"representations": ["0"]}
 
 
-def test_losses_are_recorded_with_every_snapshot_and_a_schedule_is_told():
-    class Doubling:
-        """Due at the first step, then when twice as many steps are over as at the snapshot before."""
-
-        def __init__(self) -> None:
-            self.next, self.losses = 0, []
-
-        def __call__(self, step: int) -> bool:
-            return step >= self.next
-
-        def update(self, step: int, losses) -> None:
-            self.next = max(1, 2 * step)
-            self.losses.append(losses)
-
-    schedule = Doubling()
-    snapshots = Snapshots(every=schedule, weights="spectra")
+def test_losses_are_recorded_with_every_snapshot():
+    snapshots = Snapshots(every=LogSpaced(per_decade=3), weights="spectra")
     for _ in range(2):  # what one recording did is nothing to the next
         recorder = Recorder(None, (PICTURES, CLASSES), every=3, snapshots=snapshots)
-        assert [step for step in range(4) if recorder.due(step)] == [0, 1, 2, 3]
-        train(perceptron, PICTURES, recorder.record)
-        assert recorder.run.snapshot_steps.tolist() == [0, 1, 2, 4, 8]
-        assert recorder.run.steps.tolist() == [0, 1, 2, 3, 4, 6, 8, 9]
-    assert schedule.next == 0
-    assert len(schedule.losses) == 10
+        train(perceptron, PICTURES, recorder.record, steps=12)
+        assert recorder.run.snapshot_steps.tolist() == [0, 1, 2, 5, 10]
+        assert recorder.run.steps.tolist() == [0, 1, 2, 3, 5, 6, 9, 10]
     recorder = Recorder(None, (PICTURES, CLASSES), every=5, snapshots=Snapshots(every=lambda step: step == 7))
+    assert [step for step in range(9) if recorder.due(step)] == [0, 5, 7]
     train(perceptron, PICTURES, recorder.record)
     assert recorder.run.snapshot_steps.tolist() == [7]
-    assert recorder.run.steps.tolist() == [0, 5, 7]
+
+
+def test_a_schedule_is_told_of_snapshots_and_of_no_other_row():
+    class Told:
+        def __init__(self) -> None:
+            self.rows = {}
+
+        def __call__(self, step: int) -> bool:
+            return step % 4 == 0
+
+        def update(self, step: int, losses) -> None:
+            self.rows[step] = losses
+
+    schedule = Told()
+    recorder = Recorder(None, (PICTURES, CLASSES), snapshots=Snapshots(every=schedule))
+    train(perceptron, PICTURES, recorder.record)
+    assert list(schedule.rows) == [0, 4, 8]
+    np.testing.assert_array_equal(schedule.rows[4], recorder.run.loss[4])
+
+
+def test_of_tokens_as_datapoints_the_representation_behind_each_loss_is_kept():
+    class Language(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.head = nn.Embedding(7, 8), nn.Linear(8, 7)
+
+        def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+            return self.head(self.embed(input_ids))
+
+    mask = torch.ones_like(TOKENS)
+    mask[3, 2:] = 0
+    labels = TOKENS.flip(0).masked_fill(mask == 0, -100)
+    batch = {"input_ids": TOKENS, "attention_mask": mask}
+    model = Language()
+    for probe, first in ((batch, 1), ((batch, labels), 0)):  # of the next token, and of those in their places
+        snapshots = Snapshots(every=1, weights=None, representations=["embed", "head"])
+        recorder = Recorder(None, probe, per="token", snapshots=snapshots, batch_size=5)
+        recorder.record(0, model)
+        run = recorder.run
+        sequence, position, token = (
+            torch.from_numpy(run.probe[name].to_numpy().copy()) for name in ("sequence", "position", "token")
+        )
+        assert run.representations["embed"].shape == (1, run.n_samples, 8)
+        np.testing.assert_array_equal(
+            run.representations["embed"][0],
+            model.embed(TOKENS[sequence, position - first]).detach(),
+        )
+        logits = torch.from_numpy(run.representations["head"][0].to_numpy())
+        expected = cross_entropy(logits, token, reduction="none")
+        np.testing.assert_allclose(run.loss[0], expected, rtol=1e-6)
+    recorder = Recorder(
+        None, (TOKENS, TOKENS), per="token", loss_fn=lambda out, targets: out.expand(N, 5),
+        snapshots=Snapshots(every=1, representations="1"),
+    )  # fmt: skip
+    pooled = nn.Sequential(nn.Embedding(7, 8), nn.Flatten(), nn.Linear(40, 1))
+    with pytest.raises(SnapshotError, match=r"'1' gave \(12, 40\).*per='sequence'"):
+        recorder.record(0, pooled)
 
 
 def test_a_probe_that_raises_leaves_no_hook_and_no_snapshot():
@@ -292,7 +333,8 @@ def test_a_training_that_is_lost_goes_on_being_recorded():
     recorder.record(0, model)
     with torch.no_grad():
         model[1].weight[2, 3] = torch.nan
-    recorder.record(1, model)
+    with pytest.warns(RuntimeWarning, match="NaN at step 1"):
+        recorder.record(1, model)
     lost, whole = recorder.run.singular_values["1.weight"], recorder.run.singular_values["5.weight"]
     assert np.isnan(lost).all(dim=lost.dims[1]).values.tolist() == [False, True]
     np.testing.assert_array_equal(whole[1], whole[0])
@@ -377,7 +419,7 @@ def test_a_network_that_changes_is_refused():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"every": 0}, "every=0 of snapshots"),
+        ({"every": 0}, "every=0; expected"),
         ({"every": True}, "every=True"),
         ({"every": "often"}, "every='often'"),
         ({"weights": "half"}, "'full', 'spectra' or None"),
