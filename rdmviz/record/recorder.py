@@ -13,11 +13,13 @@ import numpy as np
 from torch import nn
 
 from rdmviz.errors import OptionError, TruncatedStoreError
+from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import (
     Inputs,
     LossFn,
     checked_pair,
     count,
+    part_of,
     plain,
     probe_losses,
     unchanged,
@@ -76,6 +78,11 @@ class Recorder:
         Commit to ``path`` whenever a row comes this much after the last commit, so that a training that is
         killed keeps its rows up to about then, and others can follow it. A ``.zip`` is written at the end
         only.
+    distributed : bool, optional
+        Whether the ranks of torch.distributed record together: every rank makes the Recorder, with the same
+        probe, and calls :meth:`record` at the same steps; each evaluates its share, and rank 0 writes, alone.
+        By default yes, if there is a process group of several ranks. With False this process records by
+        itself, for a training in which one rank alone has a Recorder.
 
     Raises
     ------
@@ -101,6 +108,7 @@ class Recorder:
         attrs: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         flush_seconds: float = 1.0,
+        distributed: bool | None = None,
     ) -> None:
         counts: dict[str, Any] = {"every": every, "batch_size": 1 if batch_size is None else batch_size}
         for option, value in counts.items():
@@ -124,10 +132,19 @@ class Recorder:
             "flush_seconds": flush_seconds,
         }
         self._writer: RunWriter | None = None
-        if self._probe is not None:
-            self._writer = RunWriter(path, count(self._probe[1]), **self._options)
-        elif path is not None:
-            check_room(at(path), overwrite=overwrite)
+        self._last_step: int | None = None
+        rank, size = place_of(distributed)
+        self._writes = rank == 0
+        self._ranks = Ranks() if size > 1 and self._probe is not None else None
+        if self._ranks is not None:
+            self._ranks.check_same(self._probe)
+        with agreed(self._ranks, "open the run"):
+            if not self._writes:
+                return
+            if self._probe is not None:
+                self._writer = RunWriter(path, count(self._probe[1]), **self._options)
+            elif path is not None:
+                check_room(at(path), overwrite=overwrite)
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
@@ -168,12 +185,29 @@ class Recorder:
             return False
         if self._probe is None:
             raise OptionError("this Recorder has no probe; pass probe=(inputs, targets), or use append")
-        inputs, targets = self._probe
-        with unchanged(model):
-            losses = probe_losses(model, inputs, targets, self._loss_fn, self._batch_size)
-            measured = metrics() if callable(metrics) else metrics
-        self.append(step, losses, measured)
+        model = unwrapped(model)
+        with agreed(self._ranks, "record its row", step):
+            with unchanged(model):
+                losses = self._losses(step, model)
+                measured = metrics() if callable(metrics) else metrics
+            self.append(step, losses, measured)
         return True
+
+    def _losses(self, step: int, model: nn.Module) -> np.ndarray:
+        assert self._probe is not None
+        inputs, targets = self._probe
+        if self._ranks is None:
+            return probe_losses(model, inputs, targets, self._loss_fn, self._batch_size)
+        share = self._ranks.share(count(targets))
+        self._ranks.take_buffers_of_first(model)
+
+        def evaluate() -> np.ndarray:
+            if share.start == share.stop:  # more ranks than datapoints
+                return np.empty(0)
+            part = part_of(inputs, share), targets[share]
+            return probe_losses(model, *part, self._loss_fn, self._batch_size)
+
+        return self._ranks.losses(step, evaluate)
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
@@ -198,9 +232,12 @@ class Recorder:
             measured = {name: plain(value) for name, value in metrics.items()}
         with self._lock:
             if self._writer is None:
-                checked_row(step, row, measured)
-                self._writer = RunWriter(self._path, len(row), **self._options)
-            self._writer.append(step, row, measured)
+                checked_row(step, row, measured, last=self._last_step)
+                if self._writes:
+                    self._writer = RunWriter(self._path, len(row), **self._options)
+            if self._writer is not None:
+                self._writer.append(step, row, measured)
+            self._last_step = checked_step(step)
 
     def flush(self) -> None:
         """Make everything recorded so far readable by others."""
@@ -208,9 +245,15 @@ class Recorder:
             self._writer.flush()
 
     def close(self) -> TrainingRun:
-        """End the recording and return the run."""
+        """End the recording and return the run; on ranks that do not write there is none, but None."""
         self._finish()
-        return self.run
+        run: Any = self.run if self._writes else None
+        return run  # type: ignore[no-any-return]  # a run for everyone who has not asked for ranks
+
+    @property
+    def last_step(self) -> int | None:
+        """Step of the last row, on every rank; None before the first."""
+        return self._last_step
 
     @property
     def run(self) -> TrainingRun:
@@ -220,7 +263,11 @@ class Recorder:
         ------
         TruncatedStoreError
             Nothing was recorded yet.
+        OptionError
+            Another rank has it.
         """
+        if not self._writes:
+            raise OptionError("this rank records nothing by itself; the run is with rank 0")
         writer = self._writer
         if writer is None:
             raise TruncatedStoreError("nothing was recorded yet; record at least one step")
