@@ -20,11 +20,13 @@ __all__ = [
     "ChunkError",
     "ComputeError",
     "DetrendError",
+    "DuplicateRowsError",
     "ExampleNotFoundError",
     "FlatWindowError",
     "LossShapeError",
     "MetricError",
     "MissingExtraError",
+    "MissingRowsError",
     "NoRowsYetError",
     "NonFiniteLossError",
     "NullError",
@@ -51,6 +53,14 @@ class StepNotFoundError(KeyError):
 
     def __str__(self) -> str:  # KeyError would show the repr, quotes and all
         return str(self.args[0]) if self.args else ""
+
+
+class DuplicateRowsError(LossShapeError):
+    """A table or log gives two losses for one datapoint at one step."""
+
+
+class MissingRowsError(LossShapeError):
+    """A table or log gives no loss for a datapoint at a step, or leaves out an epoch."""
 
 
 class ProbeError(ValueError):

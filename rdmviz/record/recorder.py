@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from os import PathLike
@@ -12,19 +13,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from rdmviz.errors import OptionError, TruncatedStoreError
+from rdmviz.errors import NonFiniteLossError, OptionError, StepsError, TruncatedStoreError
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
-from rdmviz.record.evaluation import (
-    Inputs,
-    LossFn,
-    checked_pair,
-    count,
-    part_of,
-    plain,
-    probe_losses,
-    unchanged,
-)
-from rdmviz.record.losses import default_loss
+from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
+from rdmviz.record.probe import LossFn, Probe, as_probe
+from rdmviz.record.schedules import Schedule, checked_schedule, told
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunWriter
 from rdmviz.store.places import at
@@ -34,6 +27,8 @@ from rdmviz.store.rows import checked_row, checked_seconds, checked_step
 __all__ = ["Recorder"]
 
 Metrics = Mapping[str, float] | Callable[[], Mapping[str, float]]
+
+_KEPT_ON_DEVICE = 2**28  # bytes of a probe that goes through the model in batches
 
 
 class Recorder:
@@ -47,27 +42,43 @@ class Recorder:
                 ...  # the training step, as before
         run = recorder.run
 
-    The model is looked at in evaluation mode, without gradients; modes and random states come back, so
-    a recorded training ends in the same weights, bit for bit, as one that is not recorded.
+    The model is looked at in evaluation mode, without gradients; modes, buffers, gradients and random states
+    come back, so a recorded training ends in the same weights, bit for bit, as one that is not recorded.
 
     Parameters
     ----------
     path : path, URL or None
         Where to write: a folder, a ``.zip`` or an fsspec URL. None keeps the run in memory.
-    probe : (inputs, targets), optional
-        The fixed datapoints to watch. ``inputs`` is a tensor, a tuple ``model(*inputs)`` or a mapping
-        ``model(**inputs)``, datapoints first; NumPy arrays become tensors. Leave it out to :meth:`append`
-        losses from elsewhere.
+    probe : pair, Dataset or mapping, optional
+        The fixed datapoints to watch, in one of three forms. Leave it out to :meth:`append` losses from
+        elsewhere.
+
+        - The pair ``(inputs, targets)``. ``inputs`` is a tensor, a tuple ``model(*inputs)`` or a mapping
+          ``model(**inputs)``, datapoints first; NumPy arrays become tensors.
+        - A map-style torch Dataset (or anything with a length and items by number) of ``(input, target)``
+          pairs, longer tuples ``(input, ..., target)``, or dicts. It is read and stacked once.
+        - A dict batch as Hugging Face models take it: ``input_ids``, ``attention_mask``, ``labels`` and so
+          on. The model is called with all of it but the labels.
     loss_fn : callable, optional
-        ``loss_fn(outputs, targets)`` gives one number per datapoint. By default cross-entropy for integer
-        targets, squared error for real ones.
+        ``loss_fn(outputs, targets)``, or ``loss_fn(outputs, batch)`` for a dict batch, gives one number per
+        datapoint. By default cross-entropy for integer targets, squared error for real ones, of the outputs
+        or their ``logits``. Targets ``(n, length)`` of integers are token sequences, with cross-entropy
+        against outputs ``(n, length, vocabulary)``: place by place in a pair, of the next token in a dict
+        batch, where ``labels`` are the ``input_ids`` if there are none. Labels -100 and places whose
+        ``attention_mask`` is 0 do not count, nor does a token that is predicted from such a place.
+    per : str
+        What is a datapoint of token sequences: each ``"sequence"``, with the mean over its tokens that count,
+        or each ``"token"`` that counts. A ``loss_fn`` then gives one number per token, ``(n, length)``.
     metadata : mapping or DataFrame, optional
         Facts about the probe datapoints: name to ``n`` numbers, booleans or texts, or to pictures ``(n,
-        height, width)`` with or without channels (see :meth:`TrainingRun.from_arrays`).
-    every : int
-        Record at steps that are multiples of this.
+        height, width)`` with or without channels (see :meth:`TrainingRun.from_arrays`). With ``per="token"``
+        they are facts about the sequences and are repeated, or ``(n, length)``, one for each token; columns
+        ``sequence``, ``position`` and ``token`` (its number) are added.
+    every : int, schedule or callable
+        Record at steps that are multiples of this; or as a schedule of :mod:`rdmviz.record.schedules` says,
+        :class:`LogSpaced` or :class:`Adaptive`; or where ``every(step)`` holds.
     batch_size : int, optional
-        How many probe datapoints go through the model at once; all by default.
+        How many probe datapoints, or token sequences, go through the model at once; all by default.
     dtype : dtype
         Precision of the recorded losses.
     name, attrs
@@ -89,19 +100,23 @@ class Recorder:
     StoreExistsError
         Something is at ``path``.
     OptionError
-        An option has no meaning.
+        An option has no meaning, or the probe is none of these kinds.
+    LossShapeError
+        There are fewer than two datapoints.
     ProbeError
-        Inputs and targets of the probe differ in length, or ``metadata`` does not fit them.
+        Parts of the probe differ in length or do not stack, its labels make no sense, or ``metadata`` does
+        not fit it.
     """
 
     def __init__(
         self,
         path: str | PathLike[str] | None = None,
-        probe: tuple[Inputs, Any] | None = None,
+        probe: Any = None,
         *,
         loss_fn: LossFn | None = None,
+        per: str = "sequence",
         metadata: Any = None,
-        every: int = 1,
+        every: int | Schedule = 1,
         batch_size: int | None = None,
         dtype: Any = np.float32,
         name: str = "",
@@ -110,18 +125,19 @@ class Recorder:
         flush_seconds: float = 1.0,
         distributed: bool | None = None,
     ) -> None:
-        counts: dict[str, Any] = {"every": every, "batch_size": 1 if batch_size is None else batch_size}
-        for option, value in counts.items():
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise OptionError(f"{option}={value!r:.60}; expected an integer, at least 1")
+        size: Any = 1 if batch_size is None else batch_size
+        if isinstance(size, bool) or not isinstance(size, Integral) or int(size) < 1:
+            raise OptionError(f"batch_size={size!r:.60}; expected an integer, at least 1")
         if str(getattr(dtype, "__name__", dtype)) not in ("float16", "float32", "float64"):
             raise OptionError(f"dtype={dtype!r}; expected float16, float32 or float64")
         checked_seconds(flush_seconds)
-        self._probe = None if probe is None else checked_pair(probe)
-        self._lock = threading.RLock()
-        self._loss_fn = loss_fn or default_loss
-        self._every = every
+        self._schedule = checked_schedule(every)
+        self._probe: Probe | None = None if probe is None else as_probe(probe, loss_fn, per)
         self._batch_size = batch_size
+        self._lock = threading.RLock()
+        self._dtype = np.dtype(dtype)
+        self._last_step: int | None = None
+        self._told_of_nan = False
         self._path = path
         self._options: dict[str, Any] = {
             "probe": metadata,
@@ -132,18 +148,20 @@ class Recorder:
             "flush_seconds": flush_seconds,
         }
         self._writer: RunWriter | None = None
-        self._last_step: int | None = None
-        rank, size = place_of(distributed)
+        rank, ranks = place_of(distributed)
         self._writes = rank == 0
-        self._ranks = Ranks() if size > 1 and self._probe is not None else None
-        if self._ranks is not None:
-            self._ranks.check_same(self._probe)
+        self._ranks = Ranks() if ranks > 1 and self._probe is not None else None
+        samples = 0
+        if self._probe is not None:
+            self._options["probe"] = self._probe.columns(metadata)
+            samples = self._probe.samples
+        if self._probe is not None and self._ranks is not None:
+            self._ranks.check_same((self._probe.inputs, self._probe.targets))
+            self._probe = self._probe.part(self._ranks.share(self._probe.items))
         with agreed(self._ranks, "open the run"):
-            if not self._writes:
-                return
-            if self._probe is not None:
-                self._writer = RunWriter(path, count(self._probe[1]), **self._options)
-            elif path is not None:
+            if self._writes and self._probe is not None:
+                self._writer = RunWriter(path, samples, **self._options)
+            elif self._writes and path is not None:
                 check_room(at(path), overwrite=overwrite)
 
     def due(self, step: int) -> bool:
@@ -154,7 +172,7 @@ class Recorder:
         StepsError
             Not an integer.
         """
-        return checked_step(step) % self._every == 0
+        return bool(self._schedule(checked_step(step)))
 
     def record(self, step: int, model: nn.Module, metrics: Metrics | None = None) -> bool:
         """Record the model at a step, if the step is due, and return whether it was.
@@ -172,8 +190,12 @@ class Recorder:
         ------
         LossShapeError, StepsError, MetricError
             Nothing of the step is kept.
+        NonFiniteLossError
+            A loss is NaN at the first step that is recorded. Later it is what the training came to: it is
+            recorded, and a warning tells of it once.
         OptionError
-            The recorder was made without a probe, or ``model`` is no Module.
+            The recorder was made without a probe, the probe has no default loss for what the model gives, or
+            ``model`` is no Module.
         """
         due = self.due(step)
         if not isinstance(model, nn.Module):
@@ -181,6 +203,8 @@ class Recorder:
                 f"model is a {type(model).__name__}; expected a torch.nn.Module: record(step, model). "
                 "For losses computed elsewhere use append(step, losses)"
             )
+        if self._last_step is not None and step <= self._last_step:
+            raise StepsError(f"step {step} after step {self._last_step}; expected an increasing integer")
         if not due:
             return False
         if self._probe is None:
@@ -188,26 +212,32 @@ class Recorder:
         model = unwrapped(model)
         with agreed(self._ranks, "record its row", step):
             with unchanged(model):
-                losses = self._losses(step, model)
+                losses = self._losses(step, model, self._probe)
                 measured = metrics() if callable(metrics) else metrics
+            lost = np.isnan(losses)
+            if lost.any() and self._last_step is None:
+                raise NonFiniteLossError(
+                    f"the loss of datapoint {int(lost.argmax())} ({int(lost.sum())} of {len(lost)} in all) "
+                    f"is NaN at step {step}, the first that is recorded; expected numbers. Leave such "
+                    "datapoints out of the probe, or mend loss_fn where it gives none"
+                )
             self.append(step, losses, measured)
+        if lost.any() and self._writes and not self._told_of_nan:
+            self._told_of_nan = True
+            warnings.warn(
+                f"the loss of {int(lost.sum())} of {len(lost)} datapoints is NaN at step {step}; it is "
+                "recorded as such, here and later",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return True
 
-    def _losses(self, step: int, model: nn.Module) -> np.ndarray:
-        assert self._probe is not None
-        inputs, targets = self._probe
+    def _losses(self, step: int, model: nn.Module, probe: Probe) -> np.ndarray:
+        if self._batch_size is None or probe.nbytes <= _KEPT_ON_DEVICE:
+            probe = self._probe = probe.on(device_of(model))  # once: it stays there
         if self._ranks is None:
-            return probe_losses(model, inputs, targets, self._loss_fn, self._batch_size)
-        share = self._ranks.share(count(targets))
-        self._ranks.take_buffers_of_first(model)
-
-        def evaluate() -> np.ndarray:
-            if share.start == share.stop:  # more ranks than datapoints
-                return np.empty(0)
-            part = part_of(inputs, share), targets[share]
-            return probe_losses(model, *part, self._loss_fn, self._batch_size)
-
-        return self._ranks.losses(step, evaluate)
+            return probe_losses(model, probe, self._batch_size)
+        return self._ranks.losses(step, model, probe, self._batch_size)
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
@@ -237,7 +267,9 @@ class Recorder:
                     self._writer = RunWriter(self._path, len(row), **self._options)
             if self._writer is not None:
                 self._writer.append(step, row, measured)
-            self._last_step = checked_step(step)
+            self._last_step = int(step)
+            # as it is stored, so that a recording that is resumed from there sees the same
+            told(self._schedule, self._last_step, np.asarray(row, self._dtype))
 
     def flush(self) -> None:
         """Make everything recorded so far readable by others."""
