@@ -260,7 +260,7 @@ class TestGaps:
 
     def test_what_is_not_whole_is_left_out_when_asked(self):
         frame = logged().drop(index=[2, 6])  # the eel, at steps 0 and 10
-        with pytest.raises(MissingRowsError, match=r"2 are missing.*'drop_samples'.*'drop_steps'"):
+        with pytest.raises(MissingRowsError, match=r"2 of 12 missing.*'drop_samples'.*'drop_steps'"):
             open_run(frame)
         run = open_run(frame, incomplete="drop_samples")
         assert run.probe["label"].to_numpy().tolist() == ["cat", "dog", "fox"]
