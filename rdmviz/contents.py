@@ -12,6 +12,7 @@ import numpy as np
 
 from rdmviz.analysis.columns import kind_of_columns
 from rdmviz.analysis.gram_cache import gram_bytes
+from rdmviz.errors import TruncatedStoreError
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
@@ -37,7 +38,6 @@ def contents(run: TrainingRun, place: Path | str) -> dict[str, Any]:
     Mapping of numbers, texts, lists and mappings; a number that is not finite, or not known, is None.
     """
     kinds = kind_of_columns(run)
-    ends = run.rows(0, 1)[0], run.rows(run.n_steps - 1, run.n_steps)[0]
     return {
         "path": str(place),
         "name": run.name,
@@ -51,8 +51,8 @@ def contents(run: TrainingRun, place: Path | str) -> dict[str, Any]:
         },
         "loss": {
             "dtype": str(run.loss.dtype),
-            "first_mean": _number(_mean(ends[0])),
-            "last_mean": _number(_mean(ends[1])),
+            "first_mean": _mean(run, 0),
+            "last_mean": _mean(run, run.n_steps - 1),
         },
         "probe": [
             {"name": str(name), **_column(column.to_numpy(), kinds[str(name)])}
@@ -80,7 +80,7 @@ def _kind(run: TrainingRun, place: Path | str) -> str:
     tables = {".csv": "CSV", ".parquet": "Parquet", ".json": "JSON", ".jsonl": "JSON lines"}
     if suffix in tables:
         return f"table ({tables[suffix]})"
-    return "NumPy archive" if suffix == ".npz" else "training dynamics"
+    return "NumPy archive" if suffix == ".npz" else "log"
 
 
 def _apart(steps: np.ndarray) -> tuple[int | None, int | None]:
@@ -91,9 +91,13 @@ def _apart(steps: np.ndarray) -> tuple[int | None, int | None]:
     return min(apart), max(apart)
 
 
-def _mean(row: np.ndarray) -> float:
+def _mean(run: TrainingRun, row: int) -> float | None:
+    try:
+        losses = run.rows(row, row + 1)
+    except TruncatedStoreError:  # what is wrong with a run is said by a check of it
+        return None
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.mean(row, dtype=np.float64))
+        return _number(np.mean(losses, dtype=np.float64))
 
 
 def _number(value: Any) -> float | None:

@@ -115,7 +115,9 @@ def test_check_exits_with_what_it_found(tmp_path, capsys):
     assert said.endswith("1 thing is wrong.\n")
     assert main(["check", str(path), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert (found["whole"], len(found["wrong"]), found["contents"]) == (False, 1, None)
+    assert (found["whole"], len(found["wrong"]), found["contents"]["rows"]) == (False, 1, 70)
+    assert main(["info", str(path)]) == 0
+    assert "mean unknown in the first row and unknown in the last;" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "nowhere")]) == 2
     assert "there is no run at" in capsys.readouterr().err
 

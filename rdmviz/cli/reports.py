@@ -58,7 +58,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield field("datapoints", f"{found['datapoints']:,}")
     loss = found["loss"]
     first, last = shown(loss["first_mean"]), shown(loss["last_mean"])
-    yield field("losses", f"{loss['dtype']}, mean {first} in the first row and {last} in the last")
+    why = "; rdmviz check says more" if None in (loss["first_mean"], loss["last_mean"]) else ""
+    yield field("losses", f"{loss['dtype']}, mean {first} in the first row and {last} in the last{why}")
     on_disk = "" if found["bytes_on_disk"] is None else f"{size(found['bytes_on_disk'])} on disk, "
     yield field("size", f"{on_disk}{size(found['bytes_of_losses'])} of losses")
     yield field("memory", f"about {size(found['bytes_of_gram'])} for the Gram of windows up to 64 rows")

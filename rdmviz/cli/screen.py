@@ -101,9 +101,9 @@ def age(seconds: float) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as one reads it: numbers in four digits, nothing as a dash."""
+    """Return a value as one reads it: numbers in four digits, nothing as unknown."""
     if value is None:
-        return "-"
+        return "unknown"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
