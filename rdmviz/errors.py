@@ -32,6 +32,7 @@ __all__ = [
     "NullError",
     "OptionError",
     "ProbeError",
+    "RankError",
     "RunNotFoundError",
     "SchemaVersionError",
     "StepNotFoundError",
@@ -90,6 +91,10 @@ class StoreExistsError(FileExistsError):
 
 class ChunkError(RuntimeError):
     """A chunk of a Dask-backed run could not be read or reduced; the message says which."""
+
+
+class RankError(RuntimeError):
+    """A process of a distributed training failed to record, and all of them were told."""
 
 
 class UnsafeDataError(ValueError):
