@@ -91,6 +91,22 @@ class Ranks:
         rows = self._gathered(padded)
         return np.concatenate([row[:count] for row, count in zip(rows, counts, strict=True)])
 
+    def joined(self, share: np.ndarray) -> np.ndarray:
+        """Return what all ranks have of the same array, rank after rank along its first axis.
+
+        Parameters
+        ----------
+        share
+            This rank's part, float32 or float16.
+        """
+        counts = [int(count) for (count,) in self._gathered(np.array([len(share)]))]
+        padded = np.zeros((max(counts), *share.shape[1:]), np.float32)  # float16 is not sent by every backend
+        padded[: len(share)] = share
+        parts = self._gathered(padded)
+        return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)]).astype(
+            share.dtype
+        )
+
     @contextmanager
     def agreed(self, doing: str, step: int = 0) -> Iterator[None]:
         """Let a block fail on all ranks when it fails on one, so that none waits for it.
