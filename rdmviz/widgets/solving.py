@@ -16,7 +16,7 @@ def rows_to_solve(state: ExplorerState, entries: int) -> tuple[NDArray[np.intp],
     state
         Says the span, and how large each eigenproblem is.
     entries
-        Of all matrices together that there is time for. Two rows are solved at least, and the last one always.
+        Of all matrices together that there is time for. Two rows are solved at least, the last among them.
     """
     low, high = (int(state.run.index_of(step)) for step in state.span)
     affordable = max(2, entries // min(state.window, state.run.n_samples) ** 2)
