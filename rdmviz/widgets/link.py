@@ -192,7 +192,7 @@ class SceneLink:
             gc.collect()
 
     def _from_browser(self, change: Any) -> None:
-        """Take a value over into the state; one that it refuses is put back, and told until another is taken."""
+        """Take a value over; one that the state refuses is put back and told until another is taken."""
         with self._lock:
             name, value, state = change["name"], change["new"], self.state
             if value == self._own(name):
