@@ -20,18 +20,22 @@ __all__ = [
     "ChunkError",
     "ComputeError",
     "DetrendError",
+    "DuplicateRowsError",
     "ExampleNotFoundError",
     "FlatWindowError",
     "LossShapeError",
     "MetricError",
     "MissingExtraError",
+    "MissingRowsError",
     "NoRowsYetError",
     "NonFiniteLossError",
     "NullError",
     "OptionError",
     "ProbeError",
+    "RankError",
     "RunNotFoundError",
     "SchemaVersionError",
+    "SnapshotError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
@@ -52,12 +56,24 @@ class StepNotFoundError(KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class DuplicateRowsError(LossShapeError):
+    """A table or log gives two losses for one datapoint at one step."""
+
+
+class MissingRowsError(LossShapeError):
+    """A table or log gives no loss for a datapoint at a step, or leaves out an epoch."""
+
+
 class ProbeError(ValueError):
     """Probe metadata does not fit the datapoints, or names a column that is not there."""
 
 
 class MetricError(ValueError):
     """A metric does not have one number per recorded step, or is not there."""
+
+
+class SnapshotError(ValueError):
+    """A snapshot of weights or representations does not fit, or the run holds none."""
 
 
 class OptionError(ValueError):
@@ -80,6 +96,10 @@ class StoreExistsError(FileExistsError):
 
 class ChunkError(RuntimeError):
     """A chunk of a Dask-backed run could not be read or reduced; the message says which."""
+
+
+class RankError(RuntimeError):
+    """A process of a distributed training failed to record, and all of them were told."""
 
 
 class UnsafeDataError(ValueError):
