@@ -1,7 +1,8 @@
 """Every exception rdmviz raises on bad input, in one place.
 
 All are :class:`ValueError`, :class:`KeyError`, :class:`FileNotFoundError` or :class:`ImportError` too,
-so code that does not know rdmviz can still catch them.
+so code that does not know rdmviz can still catch them. In a notebook those of bad input show their message
+alone; ``%tb`` shows the traceback.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from rdmviz.compute.errors import (
     LossShapeError,
     NonFiniteLossError,
     NullError,
+    PlainError,
     WindowError,
 )
 
@@ -29,6 +31,7 @@ __all__ = [
     "NonFiniteLossError",
     "NullError",
     "OptionError",
+    "PlainError",
     "ProbeError",
     "RunNotFoundError",
     "SchemaVersionError",
@@ -41,40 +44,40 @@ __all__ = [
 ]
 
 
-class StepsError(ValueError):
+class StepsError(PlainError, ValueError):
     """Recorded steps are not increasing integers, or not one per row of losses."""
 
 
-class StepNotFoundError(KeyError):
+class StepNotFoundError(PlainError, KeyError):
     """The run holds no row at the step asked for."""
 
     def __str__(self) -> str:  # KeyError would show the repr, quotes and all
         return str(self.args[0]) if self.args else ""
 
 
-class ProbeError(ValueError):
+class ProbeError(PlainError, ValueError):
     """Probe metadata does not fit the datapoints, or names a column that is not there."""
 
 
-class MetricError(ValueError):
+class MetricError(PlainError, ValueError):
     """A metric does not have one number per recorded step, or is not there."""
 
 
-class OptionError(ValueError):
+class OptionError(PlainError, ValueError):
     """An option has a value that is not among the choices."""
 
 
-class RunNotFoundError(FileNotFoundError):
+class RunNotFoundError(PlainError, FileNotFoundError):
     """There is no run at the path."""
 
 
-class ExampleNotFoundError(KeyError):
+class ExampleNotFoundError(PlainError, KeyError):
     """No shipped example has that name."""
 
     __str__ = StepNotFoundError.__str__
 
 
-class StoreExistsError(FileExistsError):
+class StoreExistsError(PlainError, FileExistsError):
     """There is something at the path already, and nothing is overwritten unasked."""
 
 
@@ -82,15 +85,15 @@ class ChunkError(RuntimeError):
     """A chunk of a Dask-backed run could not be read or reduced; the message says which."""
 
 
-class UnsafeDataError(ValueError):
+class UnsafeDataError(PlainError, ValueError):
     """The file holds pickled objects; rdmviz never unpickles."""
 
 
-class SchemaVersionError(ValueError):
+class SchemaVersionError(PlainError, ValueError):
     """The store was written by a newer rdmviz."""
 
 
-class TruncatedStoreError(ValueError):
+class TruncatedStoreError(PlainError, ValueError):
     """The store is damaged: parts that it promises are missing."""
 
 
@@ -98,5 +101,5 @@ class NoRowsYetError(TruncatedStoreError):
     """The store is whole and holds no committed row: its recording has just begun."""
 
 
-class MissingExtraError(ImportError):
+class MissingExtraError(PlainError, ImportError):
     """An optional dependency is not installed; the message gives the install command."""
