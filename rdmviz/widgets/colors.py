@@ -118,6 +118,11 @@ def shorten(text: str) -> str:
 
 
 def format_number(value: float) -> str:
-    """Three significant digits, written as the axes of the curves are: 2.5e-6."""
+    """Three significant digits, written as the axes of the curves are: 2.5e−6."""
     mantissa, letter, exponent = f"{value:.3g}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if letter else mantissa
+    return minus_signed(f"{mantissa}e{int(exponent)}" if letter else mantissa)
+
+
+def minus_signed(number: str) -> str:
+    """Return a number in words, with the minus sign that is as wide as a plus."""
+    return number.replace("-", "−")

@@ -20,7 +20,7 @@ from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import shorten
 from rdmviz.widgets.comparison_scene import RUN_COLORS, ComparisonCursor, ComparisonScene, logarithmic
 from rdmviz.widgets.comparison_state import ComparisonState
-from rdmviz.widgets.panel import empty_figure, tick_format, ticks
+from rdmviz.widgets.panel import empty_figure, minus_labels, tick_format, ticks
 from rdmviz.widgets.thinning import thinned
 from rdmviz.widgets.trouble import told
 
@@ -296,11 +296,13 @@ class _Panel:
         x_axis = bqplot.Axis(
             scale=axis.scale, tick_values=axis.ticks, grid_lines="none", tick_format=axis.format
         )
+        form = ",d" if whole else ".0e" if log else tick_format(places)
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
-            tick_format=",d" if whole else ".0e" if log else tick_format(places),
+            tick_format=form,
             tick_values=places,
+            tick_labels=minus_labels(places, form),
             grid_lines="solid",
         )
         marks = [

@@ -28,8 +28,10 @@ Floats = NDArray[np.float64]
 
 _MOST_READ: Final = 20_000  # values per readout that the browser holds
 _SOLVED_ENTRIES: Final = 28_000_000  # of the matrices solved for one dear curve: about a second on one core
-_HEIGHTS: Final = {1: 176, 2: 150, 3: 136, 4: 112, 5: 104, 6: 104}  # pixels of a panel, by their number
+# Pixels of a panel, by their number: together as high as the pictures beside them.
+_HEIGHTS: Final = {1: 300, 2: 220, 3: 164, 4: 124, 5: 104, 6: 104}
 FAMILY_COLORS: Final = {"spectral": CATEGORIES[0], "plain": PLAIN, "recorded": CATEGORIES[2]}
+_IN_THE_SPECTRUM: Final = ("participation_ratio", "participation_ratio_unbiased", "trace")
 _HEAD, _LEGEND = 20, 14  # pixels above a plot, and more per line of names where there are several curves
 _NAMES: Final = 3  # in a line
 
@@ -142,7 +144,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             every = losses.curves[0].every
             shown.append((every, ys, [c.color for c in losses.curves], losses.singles, log, named))
             values += list(ys)
-            heads.append(_head(signal, known.get(signal.baseline or ""), losses, log))
+            heads.append(_head(signal, known.get(signal.baseline or ""), losses, log, state.detrend))
         if len(self._panels) < len(signals):
             self._panels += [Panel(self._time) for _ in range(len(signals) - len(self._panels))]
         first, last = float(x[0]), float(x[-1])
@@ -207,12 +209,16 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         close(self, self._time)
 
 
-def _head(signal: Signal, beside: Signal | None, losses: LossCurves, log: bool) -> dict[str, object]:
+def _head(
+    signal: Signal, beside: Signal | None, losses: LossCurves, log: bool, detrend: str
+) -> dict[str, object]:
     """Return what the head of a panel says."""
+    # The spectrum has quantities of the same names, of modes that may be detrended otherwise.
+    detrended = f"{detrend.replace('none', 'no')} detrending" if signal.name in _IN_THE_SPECTRUM else ""
     return {
         "name": signal.name,
         "title": f"{signal.title} {losses.of}".strip(),
-        "units": ", ".join(filter(None, [signal.units, "log" if log else ""])),
+        "units": ", ".join(filter(None, [signal.units, "log" if log else "", detrended])),
         "baseline": beside.name if beside else "",
         "baseline_title": beside.title if beside else "",
         "readouts": [{"label": c.label, "color": c.color} for c in losses.curves],

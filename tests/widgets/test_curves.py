@@ -14,7 +14,7 @@ from rdmviz.errors import OptionError
 from rdmviz.widgets import ExplorerState, WarningCurves, loss_curves
 from rdmviz.widgets import curves as curves_module
 from rdmviz.widgets.loss_curves import SELECTED
-from rdmviz.widgets.panel import tick_format, ticks, time_ticks
+from rdmviz.widgets.panel import minus_labels, tick_format, ticks, time_ticks
 from rdmviz.widgets.signals import MOST_SIGNALS, offered, presets
 
 ROWS, N = 300, 12
@@ -307,6 +307,29 @@ def run_through(state):
 )
 def test_ticks_are_written_so_that_they_differ(values, expected):
     assert tick_format(np.array(values, float)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "expected"),
+    [
+        ([-0.5, 0, 0.5], "~g", {"-0.5": "−0.5"}),
+        ([1e-8, 1e-6, 1e-4], ".0~e", {"1e-8": "1e−8", "0.000001": "1e−6", "0.0001": "1e−4"}),
+        ([-2.5e-5, 2e6], ".1~e", {"-0.000025": "−2.5e−5"}),
+        ([0.01, 1], ".0e", {"0.01": "1e−2"}),
+        ([0, 1000], ",d", {}),
+    ],
+)
+def test_one_minus_sign_is_used_on_axes(values, form, expected):
+    assert minus_labels(np.array(values, float), form) == expected
+
+
+def test_the_detrending_stands_by_what_the_spectrum_has_too():
+    curves = open_curves()
+    units = {head["name"]: head["units"] for head in curves.cursor.panels}
+    assert units["participation_ratio"] == "linear detrending"
+    assert units["spectral_heat_capacity"] == "loss⁴, log"
+    curves.state.detrend = "none"
+    assert curves.cursor.panels[1]["units"] == "no detrending"
 
 
 @pytest.mark.parametrize(("low", "high"), [(1e-9, 1e-2), (2.1e-4, 3.4e-4), (3.0, 70.0), (1e6, 1.0001e6)])

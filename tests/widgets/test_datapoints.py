@@ -327,7 +327,7 @@ def test_a_run_that_vanishes_under_the_table_is_told(tmp_path):
     (tmp_path / "run").rename(tmp_path / "elsewhere")
     state.run.store._chunks.clear()  # as it is where a run does not fit the cache
     hear(table, kind="at", index=100)
-    assert "missing" in state.troubles["datapoints"]
+    assert "is gone: it was moved or deleted" in state.troubles["datapoints"]
     (tmp_path / "elsewhere").rename(tmp_path / "run")
     hear(table, kind="at", index=100)
     assert "datapoints" not in state.troubles

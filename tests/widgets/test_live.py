@@ -33,7 +33,8 @@ def recording(tmp_path):
 
 def test_an_explorer_at_the_newest_step_keeps_to_it_and_one_elsewhere_stays(recording):
     record, path = recording
-    explorer = rdmviz.explore(rdmviz.open_run(path), window=16)
+    run = rdmviz.open_run(path)
+    explorer = rdmviz.explore(run, window=16, step=int(run.steps[-1]))
     following = explorer.map.link.following
     assert not following.look()
     record(150, 100)

@@ -32,13 +32,22 @@ def test_a_run_that_is_deleted_under_the_explorer_is_told_and_the_rest_goes_on(t
     answer = ask(explorer, monkeypatch, 300)
     assert (answer["rows"], answer["later"]) == ([], [300])
     (words,) = explorer.scene.troubles.values()
-    assert "run" in words
+    assert words.startswith(f"The run at {tmp_path / 'run'} is gone: it was moved or deleted.")
     assert "Traceback" not in words
     explorer.state.window = 48  # the Gram is at hand: the curves go on
     assert ask(explorer, monkeypatch, 100)["rows"] == []
     shutil.move(tmp_path / "elsewhere", tmp_path / "run")
     assert ask(explorer, monkeypatch, 300)["rows"] == [300]
     assert explorer.scene.troubles == {}
+    explorer.close()
+
+
+def test_a_run_that_is_deleted_while_it_is_followed_is_told_in_the_same_words(tmp_path):
+    run = rdmviz.open_run(stored(tmp_path / "run", n=40))
+    explorer = rdmviz.explore(run, step=100)
+    shutil.rmtree(tmp_path / "run")
+    assert not explorer.map.link.following.look()
+    assert explorer.scene.troubles["following"].startswith(f"The run at {tmp_path / 'run'} is gone:")
     explorer.close()
 
 

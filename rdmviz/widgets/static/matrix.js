@@ -199,7 +199,7 @@ class MatrixPicture {
     context.strokeRect(x - 0.5, top - 0.5, 9, height + 1);
     for (const share of height > 90 ? [1, 0.5, 0, -0.5, -1] : [1, 0, -1]) {
       const value = scale * (correlation ? share : share * Math.abs(share));
-      const text = formatNumber(value).replace("-", "−");
+      const text = formatNumber(value);
       writeText(context, theme, text, x + 12, top + (height * (1 - share)) / 2, { size: 10, baseline: "middle" });
     }
     const words = correlation ? "correlation" : "covariance, colour: signed root";
@@ -238,7 +238,7 @@ function renderMatrix(model, el, scene) {
     }
     const [a, b] = pair.map((place) => shared.shown[place]);
     const value = picture.value();
-    const number = value === undefined ? "…" : Number.isNaN(value) ? "undefined, one does not move" : formatNumber(value).replace("-", "−");
+    const number = value === undefined ? "…" : Number.isNaN(value) ? "undefined, one does not move" : formatNumber(value);
     say(a === b ? `${kind === "covariance" ? "variance" : kind} ${number} of ${names.of(a)}` : `${kind} ${number} of ${names.of(a)} and ${names.of(b)}`);
   };
   const draw = picture.draw.bind(picture);
