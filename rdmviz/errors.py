@@ -20,16 +20,19 @@ __all__ = [
     "ChunkError",
     "ComputeError",
     "DetrendError",
+    "DuplicateRowsError",
     "ExampleNotFoundError",
     "FlatWindowError",
     "LossShapeError",
     "MetricError",
     "MissingExtraError",
+    "MissingRowsError",
     "NoRowsYetError",
     "NonFiniteLossError",
     "NullError",
     "OptionError",
     "ProbeError",
+    "RankError",
     "RunNotFoundError",
     "SchemaVersionError",
     "StepNotFoundError",
@@ -50,6 +53,14 @@ class StepNotFoundError(KeyError):
 
     def __str__(self) -> str:  # KeyError would show the repr, quotes and all
         return str(self.args[0]) if self.args else ""
+
+
+class DuplicateRowsError(LossShapeError):
+    """A table or log gives two losses for one datapoint at one step."""
+
+
+class MissingRowsError(LossShapeError):
+    """A table or log gives no loss for a datapoint at a step, or leaves out an epoch."""
 
 
 class ProbeError(ValueError):
@@ -80,6 +91,10 @@ class StoreExistsError(FileExistsError):
 
 class ChunkError(RuntimeError):
     """A chunk of a Dask-backed run could not be read or reduced; the message says which."""
+
+
+class RankError(RuntimeError):
+    """A process of a distributed training failed to record, and all of them were told."""
 
 
 class UnsafeDataError(ValueError):

@@ -14,6 +14,7 @@ import numpy as np
 from torch import nn
 
 from rdmviz.errors import NonFiniteLossError, OptionError, StepsError, TruncatedStoreError
+from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
 from rdmviz.record.probe import LossFn, Probe, as_probe
 from rdmviz.record.schedules import Schedule, checked_schedule, told
@@ -88,6 +89,11 @@ class Recorder:
         Commit to ``path`` whenever a row comes this much after the last commit, so that a training that is
         killed keeps its rows up to about then, and others can follow it. A ``.zip`` is written at the end
         only.
+    distributed : bool, optional
+        Whether the ranks of torch.distributed record together: every rank makes the Recorder, with the same
+        probe, and calls :meth:`record` at the same steps; each evaluates its share, and rank 0 writes, alone.
+        By default yes, if there is a process group of several ranks. With False this process records by
+        itself, for a training in which one rank alone has a Recorder.
 
     Raises
     ------
@@ -117,6 +123,7 @@ class Recorder:
         attrs: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         flush_seconds: float = 1.0,
+        distributed: bool | None = None,
     ) -> None:
         size: Any = 1 if batch_size is None else batch_size
         if isinstance(size, bool) or not isinstance(size, Integral) or int(size) < 1:
@@ -141,11 +148,21 @@ class Recorder:
             "flush_seconds": flush_seconds,
         }
         self._writer: RunWriter | None = None
+        rank, ranks = place_of(distributed)
+        self._writes = rank == 0
+        self._ranks = Ranks() if ranks > 1 and self._probe is not None else None
+        samples = 0
         if self._probe is not None:
             self._options["probe"] = self._probe.columns(metadata)
-            self._writer = RunWriter(path, self._probe.samples, **self._options)
-        elif path is not None:
-            check_room(at(path), overwrite=overwrite)
+            samples = self._probe.samples
+        if self._probe is not None and self._ranks is not None:
+            self._ranks.check_same((self._probe.inputs, self._probe.targets))
+            self._probe = self._probe.part(self._ranks.share(self._probe.items))
+        with agreed(self._ranks, "open the run"):
+            if self._writes and self._probe is not None:
+                self._writer = RunWriter(path, samples, **self._options)
+            elif self._writes and path is not None:
+                check_room(at(path), overwrite=overwrite)
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
@@ -192,9 +209,17 @@ class Recorder:
             return False
         if self._probe is None:
             raise OptionError("this Recorder has no probe; pass probe=(inputs, targets), or use append")
-        with unchanged(model):
-            losses = self._losses(model, self._probe)
-            measured = metrics() if callable(metrics) else metrics
+        model = unwrapped(model)
+        with agreed(self._ranks, "record its row", step):
+            with unchanged(model):
+                losses = self._losses(step, model, self._probe)
+                measured = metrics() if callable(metrics) else metrics
+            self._check_first(step, losses)
+            self.append(step, losses, measured)
+        self._tell_of_nan(step, losses)
+        return True
+
+    def _check_first(self, step: int, losses: np.ndarray) -> None:
         lost = np.isnan(losses)
         if lost.any() and self._last_step is None:
             raise NonFiniteLossError(
@@ -202,21 +227,24 @@ class Recorder:
                 f"NaN at step {step}, the first that is recorded; expected numbers. Leave such datapoints "
                 "out of the probe, or mend loss_fn where it gives none"
             )
-        self.append(step, losses, measured)
-        if lost.any() and not self._told_of_nan:
+
+    def _tell_of_nan(self, step: int, losses: np.ndarray) -> None:
+        lost = np.isnan(losses)
+        if lost.any() and self._writes and not self._told_of_nan:
             self._told_of_nan = True
             warnings.warn(
                 f"the loss of {int(lost.sum())} of {len(lost)} datapoints is NaN at step {step}; it is "
                 "recorded as such, here and later",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        return True
 
-    def _losses(self, model: nn.Module, probe: Probe) -> np.ndarray:
+    def _losses(self, step: int, model: nn.Module, probe: Probe) -> np.ndarray:
         if self._batch_size is None or probe.nbytes <= _KEPT_ON_DEVICE:
             probe = self._probe = probe.on(device_of(model))  # once: it stays there
-        return probe_losses(model, probe, self._batch_size)
+        if self._ranks is None:
+            return probe_losses(model, probe, self._batch_size)
+        return self._ranks.losses(step, model, probe, self._batch_size)
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
@@ -241,9 +269,11 @@ class Recorder:
             measured = {name: plain(value) for name, value in metrics.items()}
         with self._lock:
             if self._writer is None:
-                checked_row(step, row, measured)
-                self._writer = RunWriter(self._path, len(row), **self._options)
-            self._writer.append(step, row, measured)
+                checked_row(step, row, measured, last=self._last_step)
+                if self._writes:
+                    self._writer = RunWriter(self._path, len(row), **self._options)
+            if self._writer is not None:
+                self._writer.append(step, row, measured)
             self._last_step = int(step)
             # as it is stored, so that a recording that is resumed from there sees the same
             told(self._schedule, self._last_step, np.asarray(row, self._dtype))
@@ -254,9 +284,15 @@ class Recorder:
             self._writer.flush()
 
     def close(self) -> TrainingRun:
-        """End the recording and return the run."""
+        """End the recording and return the run; on ranks that do not write there is none, but None."""
         self._finish()
-        return self.run
+        run: Any = self.run if self._writes else None
+        return run  # type: ignore[no-any-return]  # a run for everyone who has not asked for ranks
+
+    @property
+    def last_step(self) -> int | None:
+        """Step of the last row, on every rank; None before the first."""
+        return self._last_step
 
     @property
     def run(self) -> TrainingRun:
@@ -266,7 +302,11 @@ class Recorder:
         ------
         TruncatedStoreError
             Nothing was recorded yet.
+        OptionError
+            Another rank has it.
         """
+        if not self._writes:
+            raise OptionError("this rank records nothing by itself; the run is with rank 0")
         writer = self._writer
         if writer is None:
             raise TruncatedStoreError("nothing was recorded yet; record at least one step")

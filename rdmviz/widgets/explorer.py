@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Sequence
 from os import PathLike
@@ -18,7 +17,7 @@ from rdmviz.widgets.controls import Controls
 from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.datapoints import DatapointTable
-from rdmviz.widgets.frames import LARGEST_MAP
+from rdmviz.widgets.headline import Headline
 from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
@@ -119,7 +118,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.add_class("rdmviz-explorer")
         if takes_long(state.run, state.window):
             preparing = Preparing(state, state.window, self._compose)
-            self.children = [self._head(), preparing]
+            self.children = [Headline(state), preparing]
             preparing.start()
         else:
             self._compose()
@@ -141,9 +140,6 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         """Write one of the tables as CSV, see :func:`rdmviz.widgets.tables.table_csv`."""
         save_table(self.state, path, table)
 
-    def _head(self) -> ipywidgets.HTML:
-        return ipywidgets.HTML(_headline(self.state.run)).add_class("rdmviz-head")
-
     def _compose(self) -> None:
         state = self.state
         self.time = TimeBar(state)
@@ -162,7 +158,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         before = self.children
         lower = [self.datapoints, self.keep]
-        self.children = [self._head(), self.controls, self.status, self.time, body, *lower]
+        self.children = [Headline(state), self.controls, self.status, self.time, body, *lower]
         close(*before)
         if self.comm is None:  # closed while the pictures were made in the thread that reads
             close(*self.children)
@@ -206,16 +202,3 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
     def scene(self) -> Scene:
         """The browser's half of the state."""
         return self.map.link.scene
-
-
-def _headline(run: TrainingRun) -> str:
-    """Title and facts of a run as HTML; every text of the run is escaped."""
-    title = html.escape(run.name or "Training run")
-    steps = f"steps {int(run.steps[0]):,} to {int(run.steps[-1]):,}"
-    facts = [f"{run.n_steps:,} recorded rows, {steps}", f"{run.n_samples:,} probe datapoints"]
-    if run.n_samples > LARGEST_MAP:
-        facts.append(f"{LARGEST_MAP:,} of them drawn, all of them computed")
-    columns = [html.escape(str(name)) for name in (*run.probe, *run.images)]
-    if columns:
-        facts.append("metadata: " + ", ".join(columns))
-    return f"<h3>{title}</h3><p>{' · '.join(facts)}</p>"

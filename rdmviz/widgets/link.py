@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from typing import Any, Final
 
 from rdmviz.analysis import FixedPlane, ModePath
@@ -169,10 +170,12 @@ class SceneLink:
             count = self.state.run.n_steps
             rows = [int(row) for row in content["rows"][:_MOST_FRAMES_ASKED] if 0 <= int(row) < count]
             packed: list[bytes] = []
+            began = time.monotonic()
             with told(self.state, "pictures"):
                 packed = self.frames.pack(rows, _ANSWER_SECONDS)
             reply = {"kind": "frames", "epoch": self.scene.epoch, "rows": rows[: len(packed)]}
             reply["later"] = rows[len(packed) :]
+            reply["frame_ms"] = 1000 * (time.monotonic() - began) / max(1, len(packed))
         self.scene.send(reply, [b"".join(packed)])
         if self._collect_soon and gc.isenabled():
             # After all those imports a full collection is due, of 100 ms and more; better now, while the

@@ -6,8 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import run_in_lab
-from test_linked import EXECUTE
+from conftest import run_in_lab, tell
 
 from rdmviz.analysis import ModePath
 from rdmviz.widgets.arrangement import by_preference
@@ -52,10 +51,6 @@ def afresh(page):
     page.mouse.move(2, 2)
     page.wait_for_function(f"() => document.querySelector('.rdmviz-map-view').dataset.step === '{ROW}'")
     page.wait_for_function("() => document.querySelector('.rdmviz-map-view').ariaBusy === 'false'")
-
-
-def tell(page, code: str) -> str:
-    return page.evaluate(EXECUTE, code).strip()
 
 
 def selection(page, state: str = "state", seconds: float = 5) -> list[int]:

@@ -40,6 +40,7 @@ def test_an_explorer_at_the_newest_step_keeps_to_it_and_one_elsewhere_stays(reco
     assert following.look()
     state, scene = explorer.state, explorer.scene
     assert (state.step, state.span, scene.count, scene.index) == (149, (0, 149), 150, 149)
+    assert "150 recorded rows, steps 0 to 149" in explorer.children[0].value
     state.step = 40
     record(220, 150)
     following.look()

@@ -94,6 +94,13 @@ function listening(model, events, callback) {
   return () => model.off(names, callback);
 }
 
+// A node of a drawing, with its attributes.
+function svgElement(tag, attributes) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
 function element(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
