@@ -101,7 +101,7 @@ class SnapshotWriter:
                 )
 
     def add(self, step: int, parts: Parts) -> None:
-        """Take a snapshot that was checked, to be written next."""
+        """Take a snapshot that was checked, to be written next; its arrays may not change until then."""
         if not self._layers:
             self._layers = _described(parts)
             self._names = {kind: array_names(named) for kind, named in parts.items()}
@@ -121,19 +121,16 @@ class SnapshotWriter:
             try:
                 self._write(step, self._waiting[step])
             except OSError as error:
-                self._keep(error)
+                self._limit(error)
                 raise
             del self._waiting[step]
 
-    def _keep(self, error: OSError) -> None:
-        """Own what waits: the network that it was taken of goes on."""
-        step, parts = self._waiting.popitem()
-        sizes = [value.nbytes for each in (*self._waiting.values(), parts) for value in _values(each)]
+    def _limit(self, error: OSError) -> None:
+        """Leave out the last snapshot, if those that wait take too much memory."""
+        sizes = [value.nbytes for parts in list(self._waiting.values()) for value in _values(parts)]
         if sum(sizes) <= _MOST_WAITING:
-            self._waiting[step] = {
-                kind: {name: value.copy() for name, value in named.items()} for kind, named in parts.items()
-            }
             return
+        step, _ = self._waiting.popitem()
         warnings.warn(
             f"the snapshot of step {step} could not be written ({error}) and is left out: {len(sizes)} "
             f"layers that wait to be written have {sum(sizes)} bytes, more than {_MOST_WAITING}",
