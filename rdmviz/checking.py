@@ -69,7 +69,7 @@ def check_run(
     """Read everything of a run, and say what is wrong and what is odd.
 
     Every chunk of losses is read and its checksum compared, every column of the probe decoded, every picture
-    read; steps must increase, and every count fit the arrays it counts.
+    read, and every snapshot; steps must increase, and every count fit the arrays it counts.
 
     Parameters
     ----------
@@ -105,6 +105,7 @@ def check_run(
     report.wrong += lost.told(run.steps)
     for name, pictures in run.images.data_vars.items():
         _read_pictures(str(name), pictures, report)
+    _read_snapshots(run, report)
     if losses.seen.any():
         losses.tell(report)
     report.notes += [*_of_steps(run), *_of_columns(run)]
@@ -222,6 +223,27 @@ def _read_pictures(name: str, pictures: Any, report: Report) -> None:
         except TruncatedStoreError as error:
             report.wrong.append(f"pictures {name!r:.60} are lost: {error}")
             return
+
+
+def _read_snapshots(run: TrainingRun, report: Report) -> None:
+    for kind in run.snapshots:
+        try:
+            layers = getattr(run, kind)
+        except TruncatedStoreError as error:
+            report.wrong.append(f"{kind.replace('_', ' ')} are lost: {error}")
+            continue
+        for name, layer in layers.data_vars.items():
+            try:
+                finite = [bool(np.isfinite(layer[index].values).all()) for index in range(len(layer))]
+            except TruncatedStoreError as error:
+                report.wrong.append(f"{kind.replace('_', ' ')} of {name!r:.60} are lost: {error}")
+                continue
+            if not all(finite):
+                step = int(layers["step"][finite.index(False)])
+                report.notes.append(
+                    f"{kind.replace('_', ' ')} of {name!r:.60} are NaN or infinite in part from "
+                    f"step {step} on"
+                )
 
 
 def _of_steps(run: TrainingRun) -> list[str]:

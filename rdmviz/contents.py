@@ -65,6 +65,7 @@ def contents(run: TrainingRun, place: Path | str) -> dict[str, Any]:
         "metrics": [
             {"name": str(name), **_curve(curve.to_numpy())} for name, curve in run.metrics.data_vars.items()
         ],
+        "snapshots": _snapshots(run),
         "attrs": run.attrs,
         "bytes_on_disk": _size(place),
         "bytes_of_losses": run.n_steps * run.n_samples * run.loss.dtype.itemsize,
@@ -98,6 +99,18 @@ def _mean(run: TrainingRun, row: int) -> float | None:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         return _number(np.mean(losses, dtype=np.float64))
+
+
+def _snapshots(run: TrainingRun) -> dict[str, Any]:
+    """How many, of which steps, and the layers of each kind; empty without any."""
+    if not run.snapshots:
+        return {}
+    try:
+        steps = run.snapshot_steps.tolist()
+    except TruncatedStoreError:
+        steps = []
+    ends = dict(zip(("first", "last"), (steps[0], steps[-1]) if steps else (None, None), strict=True))
+    return {"count": len(steps), **ends, "layers": run.snapshots}
 
 
 def _number(value: Any) -> float | None:

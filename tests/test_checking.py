@@ -27,6 +27,9 @@ def whole() -> TrainingRun:
         np.arange(ROWS) * 10,
         probe={"text": list("abcdef"), "drawing": PICTURES},
         metrics={"acc": np.linspace(0, 1, ROWS)},
+        snapshot_steps=[0, 500],
+        weights={"fc.weight": LOSS[:6].reshape(2, 3, 6)},
+        representations={"fc": LOSS[:10].reshape(2, N, 5)},
     )
 
 
@@ -152,6 +155,37 @@ def test_what_is_odd_is_told(tmp_path):
     assert "1 row of 40 has NaN or infinite losses, first at step 7 (3 datapoints of 4)" in told
     assert "1 row repeats the row before, first at step 31" in told
     assert "no probe column" in told
+
+
+def test_snapshots_are_read_too(copy):
+    report = check_run(copy)
+    assert report.contents["snapshots"] == {
+        "count": 2,
+        "first": 0,
+        "last": 500,
+        "layers": {"weights": ["fc.weight"], "representations": ["fc"]},
+    }
+    shutil.rmtree(copy / "snapshots" / "weights")
+    (copy / "snapshots" / "representations" / "fc" / "c" / "1" / "0" / "0").unlink()
+    report = check_run(copy)
+    weights, representations = report.wrong
+    assert weights.startswith("weights are lost: ")
+    assert representations.startswith("representations of 'fc' are lost: ")
+    (copy / "snapshots" / "step" / "c" / "0").unlink()
+    report = check_run(copy)
+    assert len(report.wrong) == 2
+    assert report.contents["snapshots"]["first"] is None
+
+
+def test_weights_that_ran_away_are_told(tmp_path):
+    weights = np.ones((4, 2))
+    weights[2:, 1] = np.nan
+    run = TrainingRun.from_arrays(
+        LOSS, snapshot_steps=[0, 5, 10, 15], weights={"w": weights, "v": weights[:2].repeat(2, 0)}
+    )
+    notes = check_run(run.save(tmp_path / "run")).notes
+    assert "weights of 'w' are NaN or infinite in part from step 10 on" in notes
+    assert not [note for note in notes if "'v'" in note]
 
 
 def test_a_run_without_one_finite_row_is_wrong(tmp_path):

@@ -67,6 +67,17 @@ def test_info_says_what_is_in_a_run(tmp_path, capsys):
     assert "still" not in said
 
 
+def test_info_lists_snapshots(tmp_path, capsys):
+    layers = {"fc.weight": np.ones((3, 2, 2)), EVIL: np.ones((3, 2))}
+    run = TrainingRun.from_arrays(np.ones((70, 4)), snapshot_steps=[0, 50, 1000], weights=layers)
+    run.save(tmp_path / "run")
+    assert main(["info", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "3 snapshots (steps 0 to 1,000)" in said
+    assert "weights     fc.weight, " in said
+    assert harmless(said)
+
+
 def test_info_as_json_is_json(tmp_path, capsys):
     evil_run().save(tmp_path / "run")
     assert main(["info", str(tmp_path / "run"), "--json"]) == 0

@@ -69,6 +69,15 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield field("written", f"{age(seconds)} ago{'; it may still be recorded' if recording else ''}")
     yield from _section("probe", [*map(_column, found["probe"]), *map(_pictures, found["images"])])
     yield from _section("metrics", [_metric(metric, found["rows"]) for metric in found["metrics"]])
+    snapshots = found["snapshots"]
+    if snapshots:
+        ends = f"{shown(snapshots['first'])} to {shown(snapshots['last'])}"
+        title = f"{count(snapshots['count'], 'snapshot')} (steps {ends})"
+        layers = [
+            (kind.replace("_", " "), cut(printable(", ".join(names)), 160))
+            for kind, names in snapshots["layers"].items()
+        ]
+        yield from _section(title, layers)
     facts = [
         (key, value if isinstance(value, str) else json.dumps(value)) for key, value in found["attrs"].items()
     ]
