@@ -151,17 +151,14 @@ class Recorder:
         rank, ranks = place_of(distributed)
         self._writes = rank == 0
         self._ranks = Ranks() if ranks > 1 and self._probe is not None else None
-        samples = 0
-        if self._probe is not None:
-            self._options["probe"] = self._probe.columns(metadata)
-            samples = self._probe.samples
-        if self._probe is not None and self._ranks is not None:
+        if self._ranks is not None and self._probe is not None:
             self._ranks.check_same((self._probe.inputs, self._probe.targets))
-            self._probe = self._probe.part(self._ranks.share(self._probe.items))
         with agreed(self._ranks, "open the run"):
-            if self._writes and self._probe is not None:
-                self._writer = RunWriter(path, samples, **self._options)
-            elif self._writes and path is not None:
+            if self._probe is not None:
+                self._options["probe"] = self._probe.columns(metadata)
+                if self._writes:
+                    self._writer = RunWriter(path, self._probe.samples, **self._options)
+            elif path is not None and self._writes:
                 check_room(at(path), overwrite=overwrite)
 
     def due(self, step: int) -> bool:
@@ -214,30 +211,45 @@ class Recorder:
             with unchanged(model):
                 losses = self._losses(step, model, self._probe)
                 measured = metrics() if callable(metrics) else metrics
-            lost = np.isnan(losses)
-            if lost.any() and self._last_step is None:
-                raise NonFiniteLossError(
-                    f"the loss of datapoint {int(lost.argmax())} ({int(lost.sum())} of {len(lost)} in all) "
-                    f"is NaN at step {step}, the first that is recorded; expected numbers. Leave such "
-                    "datapoints out of the probe, or mend loss_fn where it gives none"
-                )
+            self._check_first(step, losses)
             self.append(step, losses, measured)
-        if lost.any() and self._writes and not self._told_of_nan:
+        self._tell_of_nan(step, losses)
+        return True
+
+    def _check_first(self, step: int, losses: np.ndarray) -> None:
+        lost = np.isnan(losses)
+        if lost.any() and self._last_step is None:
+            raise NonFiniteLossError(
+                f"the loss of datapoint {int(lost.argmax())} ({int(lost.sum())} of {len(lost)} in all) is "
+                f"NaN at step {step}, the first that is recorded; expected numbers. Leave such datapoints "
+                "out of the probe, or mend loss_fn where it gives none"
+            )
+
+    def _tell_of_nan(self, step: int, losses: np.ndarray) -> None:
+        lost = np.isnan(losses)
+        if lost.any() and not self._told_of_nan:
             self._told_of_nan = True
             warnings.warn(
                 f"the loss of {int(lost.sum())} of {len(lost)} datapoints is NaN at step {step}; it is "
                 "recorded as such, here and later",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        return True
 
     def _losses(self, step: int, model: nn.Module, probe: Probe) -> np.ndarray:
         if self._batch_size is None or probe.nbytes <= _KEPT_ON_DEVICE:
             probe = self._probe = probe.on(device_of(model))  # once: it stays there
         if self._ranks is None:
             return probe_losses(model, probe, self._batch_size)
-        return self._ranks.losses(step, model, probe, self._batch_size)
+        share = self._ranks.share(probe.items)
+        self._ranks.take_buffers_of_first(model)
+
+        def evaluate() -> np.ndarray:
+            if share.start == share.stop:  # more ranks than datapoints
+                return np.empty(0)
+            return probe_losses(model, probe.part(share), self._batch_size)
+
+        return self._ranks.losses(step, evaluate)
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
@@ -267,7 +279,7 @@ class Recorder:
                     self._writer = RunWriter(self._path, len(row), **self._options)
             if self._writer is not None:
                 self._writer.append(step, row, measured)
-            self._last_step = int(step)
+            self._last_step = checked_step(step)
             # as it is stored, so that a recording that is resumed from there sees the same
             told(self._schedule, self._last_step, np.asarray(row, self._dtype))
 

@@ -78,7 +78,7 @@ def _arrays(file: IO[bytes], where: str) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # zip files, their codecs and file systems each raise their own
         raise TruncatedStoreError(
-            f"{where} cannot be read ({str(error):.300}); save it again with numpy.savez"
+            f"{where} cannot be read ({error!s:.300}); save it again with numpy.savez"
         ) from error
 
 
@@ -117,5 +117,5 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> np.
         raise
     except Exception as error:  # numpy's header parser and the zip's codecs each raise their own
         raise TruncatedStoreError(
-            f"array {called} cannot be read ({str(error):.300}); save it again with numpy.savez"
+            f"array {called} cannot be read ({error!s:.300}); save it again with numpy.savez"
         ) from error

@@ -86,7 +86,7 @@ def read_parquet(file: IO[bytes], where: str) -> pd.DataFrame:
     try:
         frame: pd.DataFrame = parquet.read_table(file).to_pandas(ignore_metadata=True)
     except Exception as error:  # its codecs, its texts and the JSON among its metadata each raise their own
-        raise TruncatedStoreError(f"{where} cannot be read ({str(error):.300}); write it again") from error
+        raise TruncatedStoreError(f"{where} cannot be read ({error!s:.300}); write it again") from error
     return frame.drop(columns=[name for name in frame.columns if _UNNAMED.fullmatch(name)])
 
 
