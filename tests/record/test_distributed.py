@@ -118,6 +118,18 @@ def a_share_without_datapoints(rank: int, folder: Path) -> dict:
     return {"losses": None if rank else torch.tensor(recorder.run.loss.to_numpy().tolist())}
 
 
+def a_model_that_is_spread(rank: int, folder: Path) -> dict:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+
+    mesh = init_device_mesh("cpu", (2,))
+    recorder = Recorder(None, (X, Y))
+    spread = fully_shard(make_model(), mesh=mesh)
+    wrapped = FullyShardedDataParallel(make_model(), device_id=torch.device("cpu"))
+    told = [words_of(lambda model=model: recorder.record(0, model)) for model in (spread, wrapped)]
+    return {"told": told}
+
+
 def a_rank_that_ends(rank: int, folder: Path) -> None:
     recorder = Recorder(None, (X, Y))
     if rank == 0:
@@ -188,6 +200,7 @@ CHECKS = [
     a_rank_that_fails,
     a_path_that_is_taken,
     a_share_without_datapoints,
+    a_model_that_is_spread,
     a_trainer_of_lightning,
     a_trainer_of_transformers,
 ]
@@ -302,6 +315,13 @@ def test_a_share_may_be_empty(found):
     recorder.record(0, make_model())
     losses = found(a_share_without_datapoints)[0]["losses"]
     np.testing.assert_array_equal(losses, recorder.run.loss)
+
+
+def test_weights_that_are_spread_over_the_ranks_are_refused(found):
+    for rank in found(a_model_that_is_spread):
+        for told in rank["told"]:
+            assert told.startswith("OptionError: the weights of ")
+            assert "expected a whole model on each rank" in told
 
 
 def test_a_rank_that_ends_is_not_waited_for(folder):
