@@ -59,6 +59,12 @@ def gram_of(run: TrainingRun, window: int, watch: Watch | None = None) -> Banded
         return gram
 
 
+def gram_bytes(rows: int) -> int:
+    """Return the memory that the banded Gram of so many rows takes, for windows up to the default one."""
+    reach = min(rows, _SHORTEST)
+    return -(-rows // reach) * (2 * reach - 1) ** 2 * 8
+
+
 def gram_is_ready(run: TrainingRun, window: int) -> bool:
     """Return whether windows of ``window + 1`` rows can be served without a look at the losses."""
     with _lock:

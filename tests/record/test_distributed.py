@@ -17,7 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdmviz import Recorder, open_run
 from rdmviz.errors import OptionError
-from rdmviz.record import distributed, per_sample_cross_entropy
+from rdmviz.record import Snapshots, distributed, per_sample_cross_entropy
+from rdmviz.record.probe import as_probe
 
 X = torch.randn(41, 6, generator=torch.Generator().manual_seed(1))  # odd: the shares differ in size
 Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
@@ -113,7 +114,7 @@ def a_path_that_is_taken(rank: int, folder: Path) -> dict:
 
 def a_share_without_datapoints(rank: int, folder: Path) -> dict:
     recorder = Recorder(None, (X, Y))
-    recorder._ranks.share = lambda items: slice(0, items) if rank else slice(0, 0)
+    recorder._probe = as_probe((X, Y)).part(slice(0, 0 if rank == 0 else len(X)))
     recorder.record(0, make_model())
     return {"losses": None if rank else torch.tensor(recorder.run.loss.to_numpy().tolist())}
 
@@ -128,6 +129,13 @@ def a_model_that_is_spread(rank: int, folder: Path) -> dict:
     wrapped = FullyShardedDataParallel(make_model(), device_id=torch.device("cpu"))
     told = [words_of(lambda model=model: recorder.record(0, model)) for model in (spread, wrapped)]
     return {"told": told}
+
+
+def a_snapshot(rank: int, folder: Path) -> dict:
+    snapshots = Snapshots(every=1, representations=["0", "3"], dtype="float16")
+    with Recorder(folder / "snapshot", (X, Y), snapshots=snapshots, batch_size=7) as recorder:
+        recorder.record(0, make_model())
+    return {"few": words_of(lambda: Recorder(None, (X[:1].repeat(2, 1), Y[:2]), snapshots=snapshots))}
 
 
 def a_rank_that_ends(rank: int, folder: Path) -> None:
@@ -201,6 +209,7 @@ CHECKS = [
     a_path_that_is_taken,
     a_share_without_datapoints,
     a_model_that_is_spread,
+    a_snapshot,
     a_trainer_of_lightning,
     a_trainer_of_transformers,
 ]
@@ -322,6 +331,20 @@ def test_weights_that_are_spread_over_the_ranks_are_refused(found):
         for told in rank["told"]:
             assert told.startswith("OptionError: the weights of ")
             assert "expected a whole model on each rank" in told
+
+
+def test_a_snapshot_has_the_shares_of_all_ranks(found, folder):
+    snapshots = Snapshots(every=1, representations=["0", "3"], dtype="float16")
+    one = Recorder(None, (X, Y), snapshots=snapshots)
+    one.record(0, make_model())
+    run = open_run(folder / "snapshot")
+    for name in ("0", "3"):
+        ours, alone = run.representations[name], one.run.representations[name]
+        assert ours.shape == (1, 41, 16)
+        assert ours.dtype == np.float16
+        np.testing.assert_allclose(ours, alone, atol=2e-3)
+    np.testing.assert_array_equal(run.weights["6.weight"], one.run.weights["6.weight"])
+    assert [rank["few"] for rank in found(a_snapshot)] == ["", ""], "two datapoints for two ranks"
 
 
 def test_a_rank_that_ends_is_not_waited_for(folder):
