@@ -2,7 +2,8 @@
 
 ::
 
-    zarr.json            attribute "rdmviz": schema, rows (the commit counter), name, attrs, id, columns
+    zarr.json            attribute "rdmviz": schema, rows (the commit counter), name, attrs, id, columns,
+                         cuts (rows left, each time some were dropped), lost (gaps: first and last step, rows)
     loss   (step, sample)   chunks of about 4 MB, each holding whole rows
     step   (step)           int64
     metrics/<column>        float64 (step)
@@ -12,6 +13,9 @@
     snapshots/...           weights and representations at sparser steps (rdmviz.store.snapshots)
     cache/<name>.npz        no part of the run: what was computed from it, and may be deleted
     notes/<digest>.json     what a person wrote about steps of the run (rdmviz.store.notes)
+
+Beside it lie ``.<name>.lock`` while it is recorded (rdmviz.store.locks) and ``.<name>.<digits>.new`` while
+it is made. A process that is killed leaves them, and the next recorder of the path clears them away.
 
 Arrays may be longer than the counter says: the counter is written last, and only the rows it counts are
 read. Text is kept as plain bytes because Zarr v3 has no settled string type; nothing is ever pickled.
@@ -27,6 +31,7 @@ import numpy as np
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 __all__ = [
+    "CHUNK_BYTES",
     "CODECS",
     "COMPRESSORS",
     "KEY",
@@ -46,7 +51,7 @@ KEY: Final = "rdmviz"
 # Blosc alone reads a chunk that was cut short without a word, and past its end; the checksum comes first.
 COMPRESSORS: Final = (BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec())
 CODECS: Final = (BytesCodec, BloscCodec, Crc32cCodec)
-_CHUNK_BYTES: Final = 4 * 2**20
+CHUNK_BYTES: Final = 4 * 2**20
 _ROWS_PER_SMALL_CHUNK: Final = 4096
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # A process that is killed may leave what Zarr was writing beside the file that it was to become.
@@ -62,7 +67,7 @@ _FILE = re.compile(
 
 def chunk_rows(samples: int, itemsize: int) -> int:
     """Return how many whole rows make a chunk of about 4 MB."""
-    return int(np.clip(_CHUNK_BYTES // (samples * itemsize), 1, _ROWS_PER_SMALL_CHUNK))
+    return int(np.clip(CHUNK_BYTES // (samples * itemsize), 1, _ROWS_PER_SMALL_CHUNK))
 
 
 def array_names(columns: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:

@@ -23,7 +23,7 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from rdmviz.errors import SnapshotError
+from rdmviz.errors import RecordingWarning, SnapshotError
 from rdmviz.snapshots import KINDS, SHAPES, check_names, fits, snapshot_dims
 from rdmviz.store.layout import array_names
 
@@ -55,6 +55,11 @@ class SnapshotWriter:
         self._layers: Layers = {}
         self._names: dict[str, dict[str, str]] = {}
         self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    @property
+    def waiting(self) -> list[int]:
+        """Steps of the snapshots that were taken and are not written yet."""
+        return list(self._waiting)
 
     @property
     def head(self) -> dict[str, Any] | None:
@@ -134,7 +139,7 @@ class SnapshotWriter:
         warnings.warn(
             f"the snapshot of step {step} could not be written ({error}) and is left out: {len(sizes)} "
             f"layers that wait to be written have {sum(sizes)} bytes, more than {_MOST_WAITING}",
-            RuntimeWarning,
+            RecordingWarning,
             stacklevel=2,
         )
 
@@ -159,14 +164,15 @@ class SnapshotWriter:
             Those of later steps no longer count.
         """
         self._steps = [step for step in stored.steps.tolist() if last is None or step <= last]
+        if not self._steps:
+            return
         self._names = {kind: dict(named) for kind, named in stored.stored_as.items()}
         for kind, named in self._names.items():
             for name, array in named.items():
                 held = stored.arrays(kind)[name]
                 self._layers[kind, name] = tuple(held.shape[1:]), np.dtype(held.dtype)
                 self._reopen(group, f"snapshots/{kind}/{array}")
-        if self._names:
-            self._reopen(group, _STEPS)
+        self._reopen(group, _STEPS)
 
     def _reopen(self, group: zarr.Group, path: str) -> None:
         array = group[path]
