@@ -65,7 +65,7 @@ def contents(run: TrainingRun, place: Path | str) -> dict[str, Any]:
         "metrics": [
             {"name": str(name), **_curve(curve.to_numpy())} for name, curve in run.metrics.data_vars.items()
         ],
-        "attrs": run.attrs,
+        "attrs": _finite(run.attrs),
         "bytes_on_disk": _size(place),
         "bytes_of_losses": run.n_steps * run.n_samples * run.loss.dtype.itemsize,
         "bytes_of_gram": gram_bytes(run.n_steps),
@@ -102,6 +102,15 @@ def _mean(run: TrainingRun, row: int) -> float | None:
 
 def _number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _finite(value: Any) -> Any:
+    """Return facts with None for the NaN and infinities in them, which are no JSON."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return _number(value) if isinstance(value, float) else value
 
 
 def _column(values: np.ndarray, kind: str) -> dict[str, Any]:

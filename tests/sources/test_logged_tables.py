@@ -8,6 +8,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from rdmviz import TrainingRun, open_run
@@ -206,6 +207,13 @@ class TestFrames:
         np.testing.assert_array_equal(run.loss, LOSS)
         assert run.probe["column"].to_numpy().tolist() == NAMES
         assert run.origin == ""
+
+    def test_what_turns_into_a_frame_of_pandas_is_one(self):
+        assert_logged(open_run(pa.Table.from_pandas(logged())))
+        losses = TrainingRun.from_arrays(LOSS, STEPS).loss
+        np.testing.assert_array_equal(open_run(losses).loss, LOSS)  # a DataArray (step, sample)
+        with pytest.raises(OptionError, match="path is a Series"):
+            open_run(logged()["loss"])
 
     def test_steps_that_became_floats(self):
         assert open_run(logged().astype({"step": float})).steps.tolist() == STEPS
