@@ -35,6 +35,7 @@ __all__ = [
     "RankError",
     "RunNotFoundError",
     "SchemaVersionError",
+    "SnapshotError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
@@ -69,6 +70,10 @@ class ProbeError(ValueError):
 
 class MetricError(ValueError):
     """A metric does not have one number per recorded step, or is not there."""
+
+
+class SnapshotError(ValueError):
+    """A snapshot of weights or representations does not fit, or the run holds none."""
 
 
 class OptionError(ValueError):

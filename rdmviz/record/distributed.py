@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from rdmviz.errors import OptionError, ProbeError, RankError
+from rdmviz.record.evaluation import probe_losses
+from rdmviz.record.probe import Probe
 
 __all__ = ["Ranks", "agreed", "place_of", "unwrapped"]
 
@@ -59,24 +61,28 @@ class Ranks:
                     "every rank, which share them out themselves. Choose them with a seed that all ranks have"
                 )
 
-    def losses(self, step: int, evaluate: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the losses of all ranks, rank after rank.
+    def losses(self, step: int, model: nn.Module, share: Probe, batch_size: int | None) -> np.ndarray:
+        """Return the losses of all ranks, rank after rank, of the model as rank 0 has it.
 
         Parameters
         ----------
         step
             Training step, the same on all ranks.
-        evaluate
-            Returns the losses of this rank's share.
+        model, batch_size
+            As for :func:`probe_losses`. The buffers of ``model`` are overwritten.
+        share
+            This rank's part of the probe.
 
         Raises
         ------
         RankError
             As for :meth:`agreed`.
         """
+        self._take_buffers_of_first(model)
         own, failure = np.empty(0), None
         try:
-            own = evaluate()
+            if share.items:  # there may be more ranks than datapoints
+                own = probe_losses(model, share, batch_size)
         except Exception as error:
             failure = error
         counts = self._settle("evaluate its share of the probe", step, failure, len(own))
@@ -84,6 +90,22 @@ class Ranks:
         padded[: len(own)] = own
         rows = self._gathered(padded)
         return np.concatenate([row[:count] for row, count in zip(rows, counts, strict=True)])
+
+    def joined(self, share: np.ndarray) -> np.ndarray:
+        """Return what all ranks have of the same array, rank after rank along its first axis.
+
+        Parameters
+        ----------
+        share
+            This rank's part, float32 or float16.
+        """
+        counts = [int(count) for (count,) in self._gathered(np.array([len(share)]))]
+        padded = np.zeros((max(counts), *share.shape[1:]), np.float32)  # float16 is not sent by every backend
+        padded[: len(share)] = share
+        parts = self._gathered(padded)
+        return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)]).astype(
+            share.dtype
+        )
 
     @contextmanager
     def agreed(self, doing: str, step: int = 0) -> Iterator[None]:
@@ -109,22 +131,6 @@ class Ranks:
         (missing, given), *_ = self._gathered(np.array([number is None, number or 0]))
         return None if missing else int(given)
 
-    def take_buffers_of_first(self, model: nn.Module) -> None:
-        """Give a model on every rank the buffers that rank 0 would save.
-
-        Running statistics differ between ranks: each saw its own batches since the last synchronisation.
-        """
-        buffers = [buffer for module in model.modules() for buffer in _saved_buffers(module)]
-        if not buffers:
-            return
-        ours = torch.cat([_bytes(buffer) for buffer in buffers])
-        self._call(lambda: dist.broadcast(ours, 0, group=self._group))
-        if self.rank:
-            parts = torch.split(ours, [buffer.numel() * buffer.element_size() for buffer in buffers])
-            for buffer, part in zip(buffers, parts, strict=True):
-                # a copy, because a part need not lie where its type wants to
-                buffer.data.copy_(part.clone().view(buffer.dtype).view(buffer.shape))
-
     def _settle(self, doing: str, step: int, failure: Exception | None, count: int = 0) -> list[int]:
         """Return the counts of all ranks, if none failed."""
         with self._waiting(f"{doing} (step {step})"):
@@ -145,6 +151,22 @@ class Ranks:
                 "distributed=False"
             )
         return [int(counted) for _, _, counted in states]
+
+    def _take_buffers_of_first(self, model: nn.Module) -> None:
+        """Give a model on every rank the buffers that rank 0 would save.
+
+        Running statistics differ between ranks: each saw its own batches since the last synchronisation.
+        """
+        buffers = [buffer for module in model.modules() for buffer in _saved_buffers(module)]
+        if not buffers:
+            return
+        ours = torch.cat([_bytes(buffer) for buffer in buffers])
+        self._call(lambda: dist.broadcast(ours, 0, group=self._group))
+        if self.rank:
+            parts = torch.split(ours, [buffer.numel() * buffer.element_size() for buffer in buffers])
+            for buffer, part in zip(buffers, parts, strict=True):
+                # a copy, because a part need not lie where its type wants to
+                buffer.data.copy_(part.clone().view(buffer.dtype).view(buffer.shape))
 
     def _words_of(self, rank: int, failure: Exception | None) -> str:
         said = f"{type(failure).__name__}: {failure}".encode()[:_TOLD].ljust(_TOLD)

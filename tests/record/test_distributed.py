@@ -17,11 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdmviz import Recorder, open_run
 from rdmviz.errors import OptionError
-from rdmviz.record import distributed, per_sample_cross_entropy
+from rdmviz.record import Snapshots, distributed, per_sample_cross_entropy
+from rdmviz.record.probe import as_probe
 
 X = torch.randn(41, 6, generator=torch.Generator().manual_seed(1))  # odd: the shares differ in size
 Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
 STEPS, EVERY = 40, 4
+IDS = torch.arange(7 * 5).reshape(7, 5) % 16  # seven sequences, for two ranks
+SIZES = {"vocab_size": 16, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 1}
 
 
 def make_model() -> nn.Sequential:
@@ -111,12 +114,92 @@ def a_path_that_is_taken(rank: int, folder: Path) -> dict:
 
 def a_share_without_datapoints(rank: int, folder: Path) -> dict:
     recorder = Recorder(None, (X, Y))
-    recorder._ranks.share = lambda items: slice(0, items) if rank else slice(0, 0)
+    recorder._probe = as_probe((X, Y)).part(slice(0, 0 if rank == 0 else len(X)))
     recorder.record(0, make_model())
-    return {"losses": None if rank else torch.from_numpy(recorder.run.loss.to_numpy())}
+    return {"losses": None if rank else torch.tensor(recorder.run.loss.to_numpy().tolist())}
 
 
-CHECKS = [a_training, a_rank_that_fails, a_path_that_is_taken, a_share_without_datapoints]
+def a_snapshot(rank: int, folder: Path) -> dict:
+    snapshots = Snapshots(every=1, representations=["0", "3"], dtype="float16")
+    with Recorder(folder / "snapshot", (X, Y), snapshots=snapshots, batch_size=7) as recorder:
+        recorder.record(0, make_model())
+    return {"few": words_of(lambda: Recorder(None, (X[:1].repeat(2, 1), Y[:2]), snapshots=snapshots))}
+
+
+def a_rank_that_ends(rank: int, folder: Path) -> None:
+    recorder = Recorder(None, (X, Y))
+    if rank == 0:
+        told = words_of(lambda: recorder.record(0, make_model()))
+        (folder / "ended").write_text(told)
+    os._exit(0)
+
+
+def a_trainer_of_lightning(rank: int, folder: Path) -> dict:
+    import lightning.pytorch as pl
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from rdmviz.record.lightning import RecorderCallback
+
+    class Classifier(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = make_model()
+
+        def forward(self, x):
+            return self.net(x)
+
+        def training_step(self, batch, index):
+            return cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=0.01)
+
+    states = []
+    for callbacks in ([RecorderCallback(folder / "lightning", (X, Y), every=3)], []):
+        torch.manual_seed(0)
+        trainer = pl.Trainer(
+            accelerator="cpu", devices=2, strategy="ddp", max_steps=6, logger=False, callbacks=callbacks,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        model = Classifier()
+        trainer.fit(model, DataLoader(TensorDataset(X, Y), batch_size=4, drop_last=True))
+        states.append(model.net.state_dict())
+    return {"recorded": states[0], "plain": states[1], "size": trainer.world_size}
+
+
+def a_trainer_of_transformers(rank: int, folder: Path) -> dict:
+    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
+
+    from rdmviz.record.transformers import RecorderCallback
+
+    states = []
+    probe = {"input_ids": IDS}
+    for callbacks in ([RecorderCallback(folder / "transformers", probe, per="token", every=2)], []):
+        set_seed(0)
+        model = GPT2LMHeadModel(GPT2Config(**SIZES, bos_token_id=0, eos_token_id=0))
+        trainer = Trainer(
+            model,
+            TrainingArguments(
+                str(folder / "trainer"), use_cpu=True, max_steps=4, save_strategy="no", report_to=[],
+                per_device_train_batch_size=2, disable_tqdm=True,
+            ),
+            train_dataset=[{"input_ids": row, "labels": row} for row in IDS],
+            callbacks=callbacks,
+        )  # fmt: skip
+        trainer.train()
+        states.append(model.state_dict())
+    return {"recorded": states[0], "plain": states[1], "size": trainer.args.world_size}
+
+
+CHECKS = [
+    a_training,
+    a_rank_that_fails,
+    a_path_that_is_taken,
+    a_share_without_datapoints,
+    a_snapshot,
+    a_trainer_of_lightning,
+    a_trainer_of_transformers,
+]
 
 
 def words_of(act) -> str:
@@ -138,7 +221,7 @@ def work(rank: int, folder: Path, port: int) -> None:
     for check in CHECKS:
         torch.save(check(rank, folder), folder / f"{check.__name__}_{rank}.pt")
         dist.barrier()
-    dist.destroy_process_group()
+    a_rank_that_ends(rank, folder)
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +311,61 @@ def test_a_share_may_be_empty(found):
     recorder.record(0, make_model())
     losses = found(a_share_without_datapoints)[0]["losses"]
     np.testing.assert_array_equal(losses, recorder.run.loss)
+
+
+def test_a_snapshot_has_the_shares_of_all_ranks(found, folder):
+    snapshots = Snapshots(every=1, representations=["0", "3"], dtype="float16")
+    one = Recorder(None, (X, Y), snapshots=snapshots)
+    one.record(0, make_model())
+    run = open_run(folder / "snapshot")
+    for name in ("0", "3"):
+        ours, alone = run.representations[name], one.run.representations[name]
+        assert ours.shape == (1, 41, 16)
+        assert ours.dtype == np.float16
+        np.testing.assert_allclose(ours, alone, atol=2e-3)
+    np.testing.assert_array_equal(run.weights["6.weight"], one.run.weights["6.weight"])
+    assert [rank["few"] for rank in found(a_snapshot)] == ["", ""], "two datapoints for two ranks"
+
+
+def test_a_rank_that_ends_is_not_waited_for(folder):
+    told = (folder / "ended").read_text()
+    assert told.startswith("RankError: rank 0 could not reach the others")
+    assert told.endswith("did one end?")
+
+
+def same_state(one: dict, other: dict) -> bool:
+    return all(torch.equal(one[name], value) for name, value in other.items())
+
+
+def test_lightning_on_several_ranks(found, folder):
+    first, second = found(a_trainer_of_lightning)
+    assert first["size"] == 2
+    assert same_state(first["recorded"], first["plain"])
+    assert same_state(second["recorded"], second["plain"])
+    model = make_model()
+    model.load_state_dict(first["recorded"])
+    one = Recorder(None, (X, Y))
+    one.record(6, model)
+    run = open_run(folder / "lightning")
+    assert run.steps.tolist() == [0, 3, 6]
+    np.testing.assert_allclose(run.loss[-1], one.run.loss[0], rtol=1e-6, atol=1e-6)
+
+
+def test_transformers_on_several_ranks(found, folder):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    first, second = found(a_trainer_of_transformers)
+    assert first["size"] == 2
+    assert same_state(first["recorded"], first["plain"])
+    assert same_state(second["recorded"], second["plain"])
+    model = GPT2LMHeadModel(GPT2Config(**SIZES, bos_token_id=0, eos_token_id=0))
+    model.load_state_dict(first["recorded"])
+    one = Recorder(None, {"input_ids": IDS}, per="token")
+    one.record(4, model)
+    run = open_run(folder / "transformers")
+    assert run.steps.tolist() == [0, 2, 4]
+    np.testing.assert_allclose(run.loss[-1], one.run.loss[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(run.probe["position"], one.run.probe["position"])
 
 
 @pytest.mark.parametrize("items", [2, 3, 7, 41])
