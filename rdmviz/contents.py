@@ -12,7 +12,7 @@ import numpy as np
 
 from rdmviz.analysis.columns import kind_of_columns
 from rdmviz.analysis.gram_cache import gram_bytes
-from rdmviz.errors import TruncatedStoreError
+from rdmviz.errors import SnapshotError, TruncatedStoreError
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
@@ -65,6 +65,7 @@ def contents(run: TrainingRun, place: Path | str) -> dict[str, Any]:
         "metrics": [
             {"name": str(name), **_curve(curve.to_numpy())} for name, curve in run.metrics.data_vars.items()
         ],
+        "snapshots": _snapshots(run),
         "attrs": _finite(run.attrs),
         "bytes_on_disk": _size(place),
         "bytes_of_losses": run.n_steps * run.n_samples * run.loss.dtype.itemsize,
@@ -94,10 +95,17 @@ def _apart(steps: np.ndarray) -> tuple[int | None, int | None]:
 def _mean(run: TrainingRun, row: int) -> float | None:
     try:
         losses = run.rows(row, row + 1)
-    except TruncatedStoreError:  # what is wrong with a run is said by a check of it
+    except TruncatedStoreError:  # what is wrong with a run is said by a check
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         return _number(np.mean(losses, dtype=np.float64))
+
+
+def _snapshots(run: TrainingRun) -> dict[str, Any] | None:
+    try:
+        return {"steps": [int(step) for step in run.snapshot_steps], "layers": run.snapshots}
+    except (TruncatedStoreError, SnapshotError):
+        return None
 
 
 def _number(value: Any) -> float | None:

@@ -36,6 +36,8 @@ def evil_run() -> TrainingRun:
         name=EVIL,
         probe={EVIL: [EVIL, "b" * 500, "語" * 200, "e\u0301" * 60], "number": [1.0, np.nan, 2, 3]},
         metrics={EVIL + "m": np.full(70, np.nan), "語" * 40: np.arange(70.0)},
+        snapshot_steps=[0],
+        weights={EVIL: np.zeros((1, 2, 2))},
         attrs={EVIL: EVIL, "nested": {"a": [EVIL] * 50, "lr": np.nan}},
     )
 
@@ -45,7 +47,8 @@ def harmless(text: str) -> bool:
 
 
 def test_info_says_what_is_in_a_run(tmp_path, capsys):
-    a_run(attrs={"seed": 3}).save(tmp_path / "run")
+    layers = {"fc1.weight": np.zeros((2, 3, 3)), "fc2.weight": np.zeros((2, 3, 3))}
+    a_run(attrs={"seed": 3}, snapshot_steps=[0, 100], weights=layers).save(tmp_path / "run")
     assert main(["info", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     for words in (
@@ -58,6 +61,8 @@ def test_info_says_what_is_in_a_run(tmp_path, capsys):
         "word        category, 4 different: cat, dog, eel, fox\n",
         "acc         0 to 1, 1 at the end",
         "seed        3",
+        "steps       2, from 0 to 100",
+        "weights     2 layers: fc1.weight, fc2.weight",
     ):
         assert words in said
     for file in (tmp_path / "run").rglob("*"):
@@ -216,7 +221,7 @@ ODD = [
 ]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_headers_of_any_values_are_reported(tmp_path_factory, capsys, seed):
     rng = random.Random(seed)
