@@ -70,6 +70,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield field("written", f"{age(seconds)} ago{'; it may still be recorded' if recording else ''}")
     yield from _section("probe", [*map(_column, found["probe"]), *map(_pictures, found["images"])])
     yield from _section("metrics", [_metric(metric, found["rows"]) for metric in found["metrics"]])
+    yield from _section("snapshots", list(_snapshots(found["snapshots"])))
     facts = [
         (key, value if isinstance(value, str) else json.dumps(value)) for key, value in found["attrs"].items()
     ]
