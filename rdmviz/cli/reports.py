@@ -52,7 +52,7 @@ def print_check(path: str, *, as_json: bool, options: dict[str, Any]) -> int:
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    yield paint(cut(printable(found["name"] or "unnamed"), 60), "bold") + f"  ({found['kind']})"
+    yield paint(cut(printable(found["name"] or "unnamed"), 54), "bold") + f"  ({found['kind']})"
     yield from wrapped(printable(found["path"]), 80)
     yield ""
     yield field("rows", f"{found['rows']:,}, {_spacing(found['steps'])}")

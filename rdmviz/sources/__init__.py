@@ -138,7 +138,8 @@ def _open(place: Path | str, columns: dict[str, Any], chunks: Any) -> TrainingRu
         with place.open("rb") if isinstance(place, Path) else fetch(place) as file:
             if suffix == ".npz":
                 return from_npz(file, str(place), name=Path(name).stem)
-            return from_frame(_table(file, suffix, str(place)), name=name.partition(".")[0], **columns)
+            titled = Path(name).stem.removesuffix(".table")
+            return from_frame(_table(file, suffix, str(place)), name=titled, **columns)
     if suffix == ".npy" and not (isinstance(place, Path) and not place.is_file()):
         raise RunNotFoundError(
             f"{place} is a single array; make a run of it with TrainingRun.from_arrays(numpy.load(path))"

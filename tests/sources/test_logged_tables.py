@@ -217,6 +217,9 @@ class TestFrames:
 
     def test_steps_that_became_floats(self):
         assert open_run(logged().astype({"step": float})).steps.tolist() == STEPS
+        text = logged().astype({"step": float}).astype({"step": str})
+        assert text["step"][4] == "10.0"
+        assert open_run(text).steps.tolist() == STEPS
         for odd in (np.nan, 0.5, 2.0**60, np.inf):
             frame = logged().astype({"step": float})
             frame.loc[3, "step"] = odd
@@ -236,6 +239,7 @@ class TestFrames:
         )
         run = open_run(frame)
         assert list(run.metrics) == ["_runtime"]
+        assert list(open_run(frame.assign(step=STEPS)).metrics) == ["_step", "_runtime"]
         assert run.probe["column"].to_numpy().tolist() == ["loss/cat", "loss/dog"]
 
     def test_an_index_without_a_name_is_no_datapoint(self, tmp_path):
