@@ -19,7 +19,7 @@ from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
 from rdmviz.record.probe import LossFn, Probe, as_probe
 from rdmviz.record.schedules import Schedule, checked_schedule, told
-from rdmviz.record.snapshots import Outputs, Snapshots, SnapshotTaker
+from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunWriter
 from rdmviz.store.places import at
@@ -160,23 +160,14 @@ class Recorder:
         rank, ranks = place_of(distributed)
         self._writes = rank == 0
         self._ranks = Ranks() if ranks > 1 and self._probe is not None else None
-        samples = 0
-        if self._probe is not None:
-            self._options["probe"] = self._probe.columns(metadata)
-            samples = self._probe.samples
-        if self._probe is not None and self._ranks is not None:
-            if self._taker is not None and self._taker.watches and self._probe.items < self._ranks.size:
-                raise OptionError(
-                    f"snapshots of representations of {self._probe.items} datapoints on {self._ranks.size} "
-                    "ranks; expected a datapoint for each rank at least. Record with representations=[], or "
-                    "on one rank with distributed=False"
-                )
+        if self._ranks is not None and self._probe is not None:
             self._ranks.check_same((self._probe.inputs, self._probe.targets))
-            self._probe = self._probe.part(self._ranks.share(self._probe.items))
         with agreed(self._ranks, "open the run"):
-            if self._writes and self._probe is not None:
-                self._writer = RunWriter(path, samples, **self._options)
-            elif self._writes and path is not None:
+            if self._probe is not None:
+                self._options["probe"] = self._probe.columns(metadata)
+                if self._writes:
+                    self._writer = RunWriter(path, self._probe.samples, **self._options)
+            elif path is not None and self._writes:
                 check_room(at(path), overwrite=overwrite)
 
     def due(self, step: int) -> bool:
@@ -216,7 +207,9 @@ class Recorder:
             The recorder was made without a probe, the probe has no default loss for what the model gives,
             ``model`` is no Module, or it has no such layers as snapshots are to be taken of.
         """
-        due = self.due(step)
+        number = checked_step(step)
+        taker = self._taker if self._takes_snapshot(number) else None
+        due = taker is not None or bool(self._schedule(number))
         if not isinstance(model, nn.Module):
             raise OptionError(
                 f"model is a {type(model).__name__}; expected a torch.nn.Module: record(step, model). "
@@ -231,29 +224,17 @@ class Recorder:
         if self._probe is None:
             raise OptionError("this Recorder has no probe; pass probe=(inputs, targets), or use append")
         model = unwrapped(model)
-        taker = self._taker if self._takes_snapshot(checked_step(step)) else None
         with agreed(self._ranks, "record its row", step):
             with unchanged(model):
-                with nullcontext[Outputs]({}) if taker is None else taker.watching(model) as outputs:
-                    losses = self._losses(step, model, self._probe)
+                losses, seen = self._losses(step, model, self._probe, taker)
                 measured = metrics() if callable(metrics) else metrics
             self._check_first(step, losses)
-            snapshot = None if taker is None else self._snapshot(taker, step, model, outputs, self._probe)
-            self._append(step, losses, measured, snapshot)
+            snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
+            self._append(number, losses, measured, snapshot)
             if taker is not None:
-                told(taker.schedule, int(step), losses.astype(self._dtype))
+                told(taker.schedule, number, losses.astype(self._dtype))
         self._tell_of_nan(step, losses)
         return True
-
-    def _snapshot(
-        self, taker: SnapshotTaker, step: int, model: nn.Module, outputs: Outputs, probe: Probe
-    ) -> Parts:
-        with agreed(self._ranks, "take its snapshot", step):
-            snapshot = taker.parts(model, outputs, probe)
-        if self._ranks is not None and "representations" in snapshot:
-            shares = snapshot["representations"].items()
-            snapshot["representations"] = {name: self._ranks.joined(share) for name, share in shares}
-        return snapshot
 
     def _check_first(self, step: int, losses: np.ndarray) -> None:
         lost = np.isnan(losses)
@@ -275,12 +256,31 @@ class Recorder:
                 stacklevel=3,
             )
 
-    def _losses(self, step: int, model: nn.Module, probe: Probe) -> np.ndarray:
+    def _losses(
+        self, step: int, model: nn.Module, probe: Probe, taker: SnapshotTaker | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return losses (n,), and what layers made of the probe, if a snapshot is taken."""
+        seen: dict[str, np.ndarray] = {}
+
+        def evaluate(part: Probe) -> np.ndarray:
+            with nullcontext() if taker is None else taker.watching(model, part, seen):
+                return probe_losses(model, part, self._batch_size)
+
         if self._batch_size is None or probe.nbytes <= _KEPT_ON_DEVICE:
             probe = self._probe = probe.on(device_of(model))  # once: it stays there
         if self._ranks is None:
-            return probe_losses(model, probe, self._batch_size)
-        return self._ranks.losses(step, model, probe, self._batch_size)
+            return evaluate(probe), seen
+        share = self._ranks.share(probe.items)
+        self._ranks.take_buffers_of_first(model)
+
+        def evaluate_share() -> np.ndarray:
+            if share.start == share.stop:  # more ranks than datapoints
+                return np.empty(0)
+            return evaluate(probe.part(share))
+
+        losses = self._ranks.losses(step, evaluate_share)
+        layers = () if taker is None else taker.layers(model)
+        return losses, {layer: self._ranks.rows(layer, seen.get(layer)) for layer in layers}
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
@@ -313,7 +313,7 @@ class Recorder:
                     self._writer = RunWriter(self._path, len(row), **self._options)
             if self._writer is not None:
                 self._writer.append(step, row, measured, snapshot)
-            self._last_step = int(step)
+            self._last_step = checked_step(step)
             # as it is stored, so that a recording that is resumed from there sees the same
             told(self._schedule, self._last_step, np.asarray(row, self._dtype))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ from rdmviz.errors import OptionError, SnapshotError
 from rdmviz.record.probe import Probe
 from rdmviz.record.schedules import checked_schedule
 from rdmviz.snapshots import check_names
+from rdmviz.store.snapshots import Parts
 
-__all__ = ["Outputs", "SnapshotTaker", "Snapshots"]
+__all__ = ["SnapshotTaker", "Snapshots"]
 
-Outputs: TypeAlias = dict[str, list[Tensor]]
 _DTYPES = {"float16": torch.float16, "float32": torch.float32}
 _MOST_NAMES = 8
 
@@ -137,42 +138,54 @@ class SnapshotTaker:
         check_names("representations", dict.fromkeys(self._modules(model), 4))
         self._checked = weakref.ref(model)
 
+    def layers(self, model: nn.Module) -> list[str]:
+        """Return the modules whose outputs are recorded, by name."""
+        return list(self._modules(model))
+
     @contextmanager
-    def watching(self, model: nn.Module) -> Iterator[Outputs]:
-        """Keep what the layers put out in forward passes within the block, the datapoints in their order.
+    def watching(self, model: nn.Module, probe: Probe, seen: dict[str, np.ndarray]) -> Iterator[None]:
+        """Keep what the layers put out while a probe goes through the model within the block.
 
         Nothing stays on the model, also when the block raises. What is compiled runs as it was written within
         the block: it would not call hooks that are new to it.
-        """
-        modules = self._modules(model)
-        outputs: Outputs = {name: [] for name in modules}
-        with ExitStack() as hooks:
-            if modules:
-                hooks.enter_context(_not_compiled())
-            for name, module in modules.items():
-                hook = module.register_forward_hook(self._keeping(name, outputs[name]))
-                hooks.callback(hook.remove)
-            yield outputs
-
-    def parts(self, model: nn.Module, outputs: Outputs, probe: Probe) -> dict[str, dict[str, np.ndarray]]:
-        """Return a snapshot: kind and layer to array.
 
         Parameters
         ----------
-        model
-            As it is now. Arrays may share its memory: write them before it is trained further.
-        outputs
-            What :meth:`watching` kept.
         probe
-            What went through the model. Where tokens are the datapoints, those that count are chosen, at the
-            places where they are predicted.
+            Where tokens are the datapoints, the outputs for those that count are kept, at the places where
+            they are predicted.
+        seen
+            Where to put them: layer to array ``(n, ...)``.
 
         Raises
         ------
         SnapshotError
             A layer did not give one output per datapoint.
         """
-        parts: dict[str, dict[str, np.ndarray]] = {}
+        modules = self._modules(model)
+        outputs: dict[str, list[Tensor]] = {name: [] for name in modules}
+        with ExitStack() as hooks:
+            if modules:
+                hooks.enter_context(_not_compiled())
+            for name, module in modules.items():
+                hook = module.register_forward_hook(self._keeping(name, outputs[name]))
+                hooks.callback(hook.remove)
+            yield
+        places = None if probe.tokens is None else probe.tokens.places
+        for name, batches in outputs.items():
+            seen[name] = _representation(name, batches, probe.items, places)
+
+    def parts(self, model: nn.Module, seen: Mapping[str, np.ndarray]) -> Parts:
+        """Return a snapshot: kind and layer to array.
+
+        Parameters
+        ----------
+        model
+            As it is now. Arrays may share its memory: write them before it is trained further.
+        seen
+            What its layers made of the probe.
+        """
+        parts: dict[str, Mapping[str, np.ndarray]] = {}
         weights = self._weights(model)
         if self._what.weights == "full":
             parts["weights"] = {
@@ -180,12 +193,7 @@ class SnapshotTaker:
             }
         elif self._what.weights == "spectra":
             parts["singular_values"] = {name: _singular_values(weight) for name, weight in weights.items()}
-        places = None if probe.tokens is None else probe.tokens.places
-        if outputs:
-            parts["representations"] = {
-                name: _representation(name, batches, probe.items, places) for name, batches in outputs.items()
-            }
-        return parts
+        return parts | {"representations": seen} if seen else parts
 
     def _weights(self, model: nn.Module) -> dict[str, nn.Parameter]:
         if self._what.weights is None:
@@ -328,5 +336,5 @@ def _representation(name: str, batches: list[Tensor], samples: int, places: np.n
                 f"for each of {places.shape} sequences and positions, then features. Use per='sequence'"
             )
         values = values[places]
-        return values.reshape(len(values), -1)
+        return values.reshape(len(values), math.prod(values.shape[1:]))
     return values if values.ndim == 3 else values.reshape(samples, -1)

@@ -118,7 +118,7 @@ _layers = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_snapshots_come_back_as_they_were(data):
     count, samples = data.draw(st.integers(1, 20)), data.draw(st.integers(2, 3))
@@ -282,7 +282,7 @@ def test_a_recording_that_is_killed_keeps_the_snapshots_before(tmp_path):
         "    writer.append(step, [step, step], snapshot=parts)\n"
     )
     counts = set()
-    for moment in range(12, 40, 4):
+    for moment in range(12, 40, 6):
         path = tmp_path / str(moment)
         ended = subprocess.run([sys.executable, "-c", code, str(path), str(moment)], check=False)
         if ended.returncode == 0:
