@@ -22,19 +22,23 @@ __all__ = [
     "ChunkError",
     "ComputeError",
     "DetrendError",
+    "DuplicateRowsError",
     "ExampleNotFoundError",
     "FlatWindowError",
     "LossShapeError",
     "MetricError",
     "MissingExtraError",
+    "MissingRowsError",
     "NoRowsYetError",
     "NonFiniteLossError",
     "NullError",
     "OptionError",
     "PlainError",
     "ProbeError",
+    "RankError",
     "RunNotFoundError",
     "SchemaVersionError",
+    "SnapshotError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
@@ -55,12 +59,24 @@ class StepNotFoundError(PlainError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class DuplicateRowsError(LossShapeError):
+    """A table or log gives two losses for one datapoint at one step."""
+
+
+class MissingRowsError(LossShapeError):
+    """A table or log gives no loss for a datapoint at a step, or leaves out an epoch."""
+
+
 class ProbeError(PlainError, ValueError):
     """Probe metadata does not fit the datapoints, or names a column that is not there."""
 
 
 class MetricError(PlainError, ValueError):
     """A metric does not have one number per recorded step, or is not there."""
+
+
+class SnapshotError(PlainError, ValueError):
+    """A snapshot of weights or representations does not fit, or the run holds none."""
 
 
 class OptionError(PlainError, ValueError):
@@ -83,6 +99,10 @@ class StoreExistsError(PlainError, FileExistsError):
 
 class ChunkError(RuntimeError):
     """A chunk of a Dask-backed run could not be read or reduced; the message says which."""
+
+
+class RankError(RuntimeError):
+    """A process of a distributed training failed to record, and all of them were told."""
 
 
 class UnsafeDataError(PlainError, ValueError):

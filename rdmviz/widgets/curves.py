@@ -21,6 +21,7 @@ from rdmviz.widgets.curve_scale import is_log
 from rdmviz.widgets.loss_curves import PLAIN, Curve, LossCurves, MeanLosses
 from rdmviz.widgets.panel import Panel, time_ticks
 from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
+from rdmviz.widgets.solving import rows_and_last, rows_to_solve
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.trouble import told
 
@@ -157,7 +158,8 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         for panel, (every, ys, colors, singles, log, named) in zip(self._panels, shown, strict=False):
             panel.place(_HEIGHTS[len(signals)] + named, _HEAD + named)
             panel.set_time_ticks(along)
-            panel.show(x[::every], ys[:, ::every], colors, singles[:, ::every], log=log)
+            at = rows_and_last(0, len(x) - 1, every)
+            panel.show(x[at], ys[:, at], colors, singles[:, at], log=log)
         figures = tuple(panel.figure for panel in self._panels[: len(signals)])
         if self._plots.children != figures:
             self._plots.children = figures
@@ -183,7 +185,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         color, nothing = FAMILY_COLORS[signal.family], np.empty((0, high + 1 - low))
         if not signal.dear:
             return LossCurves("", (Curve("", color, self._known(signal)[part]),), nothing)
-        values, every = self._solved(signal, low, high)
+        values, every = self._solved(signal)
         if every > 1:
             words.append(f"{signal.title}: one of {every} rows is solved; zoom in for all of them.")
         return LossCurves("", (Curve("", color, values, every),), nothing)
@@ -192,16 +194,12 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         source = self.state.run.metrics if signal.family == "recorded" else self._dataset(signal.shc)
         return np.asarray(source[signal.source].values, float)
 
-    def _solved(self, signal: Signal, low: int, high: int) -> tuple[Floats, int]:
-        """Return a curve that takes an eigenproblem per window, solved for one of so many rows."""
-        state = self.state
-        count = high + 1 - low
-        affordable = max(2, _SOLVED_ENTRIES // min(state.window, state.run.n_samples) ** 2)
-        stride = -(-count // affordable)
-        rows = np.arange(low, high + 1, stride)
+    def _solved(self, signal: Signal) -> tuple[Floats, int]:
+        """Return a dear curve over the span, at each row that of the nearest one solved, one of so many."""
+        rows, every = rows_to_solve(self.state, _SOLVED_ENTRIES)
         values = np.asarray(self._dataset(signal.shc)[signal.source][rows].values, float)
-        nearest = np.minimum(np.rint(np.arange(count) / stride).astype(int), len(rows) - 1)
-        return np.asarray(values[nearest]), stride
+        between = (rows[1:] + rows[:-1]) / 2
+        return values[np.searchsorted(between, np.arange(rows[0], rows[-1] + 1))], every
 
     def close(self) -> None:
         """Leave the page with everything that belongs to the curves."""

@@ -38,17 +38,7 @@ class Panel:
         self._axis_x = bqplot.Axis(scale=time, grid_lines="none", tick_format=",d")
         self._sides: dict[bool, tuple[bqplot.Scale, bqplot.Axis, list[bqplot.Lines]]] = {}
         self._drawn: list[Any] = []
-        self.figure = bqplot.Figure(
-            marks=[],
-            axes=[self._axis_x],
-            min_aspect_ratio=0.05,
-            max_aspect_ratio=100,
-            animation_duration=0,
-            display_toolbar=False,
-            padding_x=0,
-            padding_y=0,
-            layout={"width": "100%", "min_width": "0"},
-        )
+        self.figure = empty_figure(self._axis_x)
         self.place(136, 20)
 
     def place(self, height: int, head: int) -> None:
@@ -110,6 +100,21 @@ class Panel:
             close(scale, axis)
             for line in lines:
                 line.close()
+
+
+def empty_figure(*axes: bqplot.Axis) -> bqplot.Figure:
+    """Return a figure without marks, as wide as there is room, that leaves all it can to its plot."""
+    return bqplot.Figure(
+        marks=[],
+        axes=list(axes),
+        min_aspect_ratio=0.05,
+        max_aspect_ratio=100,
+        animation_duration=0,
+        display_toolbar=False,
+        padding_x=0,
+        padding_y=0,
+        layout={"width": "100%", "min_width": "0"},
+    )
 
 
 def _with_room(low: float, high: float, *, log: bool) -> tuple[float, float]:

@@ -62,6 +62,40 @@ def test_a_chunk_that_is_cut_short_is_told(tmp_path, monkeypatch):
     explorer.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("selection", [3, 99], "datapoint 99 is not in the probe"),
+        ("signals", ["entropy", "phlogiston"], "'phlogiston' is unknown"),
+        ("modes", [2, 2], "choose two different ones"),
+        ("modes", [1, 2, 3], "modes"),
+        ("span", [10.0, 10.0], "two steps in order"),
+        ("index", 100, "row 100 is not in this run"),
+        ("plane", "flying", "choose one of moving, fixed"),
+    ],
+)
+def test_what_the_state_refuses_is_put_back_in_the_browser_and_told_until_something_is_taken(
+    name, value, says, monkeypatch
+):
+    run = rdmviz.TrainingRun.from_arrays(np.random.default_rng(0).random((100, 4)))
+    explorer = rdmviz.explore(run, selection=[3])
+    scene, sent = explorer.scene, {}
+    before = scene.get_state()[name]
+    monkeypatch.setattr(scene, "_send", lambda message, buffers=None: sent.update(message.get("state", {})))
+    scene.set_state({name: value})  # as a message of the browser does
+    assert scene.get_state()[name] == before
+    assert sent[name] == before, "the browser is told"
+    (words,) = explorer.state.troubles.values()
+    assert says in words
+    assert list(scene.troubles.values()) == [words]
+    scene.set_state({"hovered": [1]})
+    assert scene.troubles, "a pointer moves before anybody has read it"
+    scene.set_state({"selection": [0, 2]})
+    assert explorer.state.selection == [0, 2]
+    assert scene.troubles == explorer.state.troubles == {}
+    explorer.close()
+
+
 def test_following_needs_a_run_that_grows():
     run = rdmviz.TrainingRun.from_arrays(np.random.default_rng(0).random((100, 4)))
     explorer = rdmviz.explore(run)

@@ -262,20 +262,15 @@ function renderMatrix(model, el, scene) {
   canvas.addEventListener("pointermove", (event) => point(picture.pick(...placeOfEvent(event))));
   canvas.addEventListener("pointerleave", () => point(null));
   canvas.addEventListener("click", (event) => keep(event.shiftKey));
-  canvas.addEventListener("blur", () => point(null));
-  canvas.addEventListener("keydown", (event) => {
+  const moved = (event) => {
     const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (way && picture.frame?.state === 0) {
-      const most = picture.frame.order.length - 1;
-      const [row, column] = picture.cell ?? [0, 0];
-      const far = event.shiftKey ? JUMP_CELLS : 1;
-      point(picture.cell ? [row + far * way[0], column + far * way[1]].map((k) => Math.max(0, Math.min(most, k))) : [0, 0]);
-    } else if (event.key === "Enter") keep(event.shiftKey);
-    else if (event.key === "Escape") point(null);
-    else return;
-    event.preventDefault();
-    event.stopPropagation(); // the notebook has its own meaning for these keys
-  });
+    if (!way || picture.frame?.state !== 0) return undefined;
+    if (!picture.cell) return [0, 0];
+    const most = picture.frame.order.length - 1;
+    const far = event.shiftKey ? JUMP_CELLS : 1;
+    return picture.cell.map((k, axis) => Math.max(0, Math.min(most, k + far * way[axis])));
+  };
+  pointingByKeys(canvas, moved, point, keep);
   return () => {
     stopChoice();
     rest.stop();

@@ -165,22 +165,17 @@ function renderSpectrum(model, el, scene) {
   };
   canvas.addEventListener("pointermove", (event) => point(picture.pick(placeOfEvent(event)[0])));
   canvas.addEventListener("pointerleave", () => point(null));
-  canvas.addEventListener("blur", () => point(null));
   canvas.addEventListener("click", (event) => {
     point(picture.pick(placeOfEvent(event)[0]));
     choose(event.shiftKey);
   });
-  canvas.addEventListener("keydown", (event) => {
+  const moved = (event) => {
     const last = picture.count - 1;
     const at = picture.pointed;
-    const moved = { ArrowLeft: at === null ? 0 : at - 1, ArrowRight: at === null ? 0 : at + 1, Home: 0, End: last }[event.key];
-    if (moved !== undefined && picture.frame?.state === 0) point(Math.max(0, Math.min(last, moved)));
-    else if (event.key === "Enter") choose(event.shiftKey);
-    else if (event.key === "Escape") point(null);
-    else return;
-    event.preventDefault();
-    event.stopPropagation(); // the notebook has its own meaning for these keys
-  });
+    const to = { ArrowLeft: at === null ? 0 : at - 1, ArrowRight: at === null ? 0 : at + 1, Home: 0, End: last }[event.key];
+    return to === undefined || picture.frame?.state !== 0 ? undefined : Math.max(0, Math.min(last, to));
+  };
+  pointingByKeys(canvas, moved, point, choose);
   return () => {
     stopChoice();
     rest.stop();
