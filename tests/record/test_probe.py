@@ -362,13 +362,15 @@ def test_a_loss_of_ones_own_for_a_dict_batch(gpt):
 
 def test_labels_of_an_encoder_and_decoder_are_not_shifted():
     class Translator(Tagger):
-        def forward(self, input_ids, decoder_input_ids):
+        def forward(self, input_ids, decoder_input_ids, **masks):
             return (super().forward(decoder_input_ids), None)
 
     model = Translator()
     batch = {"input_ids": IDS, "decoder_input_ids": IDS, "labels": LABELS}
     expected = losses((IDS, LABELS), Tagger(), per="token")
     np.testing.assert_array_equal(losses(batch, model, per="token"), expected)
+    masked = {**batch, "labels": IDS, "attention_mask": MASK.flip(1), "decoder_attention_mask": MASK}
+    np.testing.assert_array_equal(losses(masked, model, per="token"), expected)
 
 
 # Token sequences in a pair
