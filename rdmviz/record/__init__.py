@@ -16,9 +16,11 @@ from rdmviz.record.losses import (
     per_token_cross_entropy,
 )
 from rdmviz.record.recorder import Recorder
+from rdmviz.record.snapshots import Snapshots
 
 __all__ = [
     "Recorder",
+    "Snapshots",
     "gaussian_draws",
     "per_sample_cross_entropy",
     "per_sample_squared_error",

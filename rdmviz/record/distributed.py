@@ -15,9 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from rdmviz.errors import OptionError, ProbeError, RankError
-from rdmviz.record.evaluation import probe_losses
-from rdmviz.record.probe import Probe
+from rdmviz.errors import OptionError, ProbeError, RankError, SnapshotError
 
 __all__ = ["Ranks", "agreed", "place_of", "unwrapped"]
 
@@ -61,28 +59,24 @@ class Ranks:
                     "every rank, which share them out themselves. Choose them with a seed that all ranks have"
                 )
 
-    def losses(self, step: int, model: nn.Module, share: Probe, batch_size: int | None) -> np.ndarray:
-        """Return the losses of all ranks, rank after rank, of the model as rank 0 has it.
+    def losses(self, step: int, evaluate: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the losses of all ranks, rank after rank.
 
         Parameters
         ----------
         step
             Training step, the same on all ranks.
-        model, batch_size
-            As for :func:`probe_losses`. The buffers of ``model`` are overwritten.
-        share
-            This rank's part of the probe.
+        evaluate
+            Returns the losses of this rank's share.
 
         Raises
         ------
         RankError
             As for :meth:`agreed`.
         """
-        self._take_buffers_of_first(model)
         own, failure = np.empty(0), None
         try:
-            if share.items:  # there may be more ranks than datapoints
-                own = probe_losses(model, share, batch_size)
+            own = evaluate()
         except Exception as error:
             failure = error
         counts = self._settle("evaluate its share of the probe", step, failure, len(own))
@@ -90,6 +84,42 @@ class Ranks:
         padded[: len(own)] = own
         rows = self._gathered(padded)
         return np.concatenate([row[:count] for row, count in zip(rows, counts, strict=True)])
+
+    def rows(self, layer: str, own: np.ndarray | None) -> np.ndarray:
+        """Return on rank 0 the representations of all ranks, rank after rank; on the others, their own.
+
+        Parameters
+        ----------
+        layer
+            What to call it.
+        own : array (datapoints, ...), optional
+            Float32 or float16, of this rank's share; None if that is empty.
+
+        Raises
+        ------
+        SnapshotError
+            Ranks have layers of other shapes, told on all of them.
+        """
+        facts = np.zeros(5, np.int64)
+        if own is not None:
+            facts[:2], facts[2 : 1 + own.ndim] = (len(own), own.itemsize), own.shape[1:]
+        found = self._gathered(facts)
+        kinds = {tuple(other[1:].tolist()) for other in found if other[0]}
+        if len(kinds) > 1:
+            raise SnapshotError(
+                f"the ranks have outputs of {layer!r} of bytes and shapes {sorted(kinds)}; expected the same"
+            )
+        itemsize, *shape = kinds.pop()
+        shape = [size for size in shape if size]
+        counts = [int(other[0]) for other in found]
+        padded = torch.zeros(max(counts), *shape, dtype=torch.float16 if itemsize == 2 else torch.float32)
+        if own is not None:
+            padded[: len(own)] = torch.from_numpy(own)
+        parts = [torch.empty_like(padded) for _ in counts] if self.rank == 0 else None
+        self._call(lambda: dist.gather(padded, parts, 0, group=self._group))
+        pieces = [padded] if parts is None else parts
+        joined = torch.cat([piece[:count] for piece, count in zip(pieces, counts[self.rank :], strict=False)])
+        return np.asarray(joined.numpy())
 
     @contextmanager
     def agreed(self, doing: str, step: int = 0) -> Iterator[None]:
@@ -115,6 +145,22 @@ class Ranks:
         (missing, given), *_ = self._gathered(np.array([number is None, number or 0]))
         return None if missing else int(given)
 
+    def take_buffers_of_first(self, model: nn.Module) -> None:
+        """Give a model on every rank the buffers that rank 0 would save.
+
+        Running statistics differ between ranks: each saw its own batches since the last synchronisation.
+        """
+        buffers = [buffer for module in model.modules() for buffer in _saved_buffers(module)]
+        if not buffers:
+            return
+        ours = torch.cat([_bytes(buffer) for buffer in buffers])
+        self._call(lambda: dist.broadcast(ours, 0, group=self._group))
+        if self.rank:
+            parts = torch.split(ours, [buffer.numel() * buffer.element_size() for buffer in buffers])
+            for buffer, part in zip(buffers, parts, strict=True):
+                # a copy, because a part need not lie where its type wants to
+                buffer.data.copy_(part.clone().view(buffer.dtype).view(buffer.shape))
+
     def _settle(self, doing: str, step: int, failure: Exception | None, count: int = 0) -> list[int]:
         """Return the counts of all ranks, if none failed."""
         with self._waiting(f"{doing} (step {step})"):
@@ -135,22 +181,6 @@ class Ranks:
                 "distributed=False"
             )
         return [int(counted) for _, _, counted in states]
-
-    def _take_buffers_of_first(self, model: nn.Module) -> None:
-        """Give a model on every rank the buffers that rank 0 would save.
-
-        Running statistics differ between ranks: each saw its own batches since the last synchronisation.
-        """
-        buffers = [buffer for module in model.modules() for buffer in _saved_buffers(module)]
-        if not buffers:
-            return
-        ours = torch.cat([_bytes(buffer) for buffer in buffers])
-        self._call(lambda: dist.broadcast(ours, 0, group=self._group))
-        if self.rank:
-            parts = torch.split(ours, [buffer.numel() * buffer.element_size() for buffer in buffers])
-            for buffer, part in zip(buffers, parts, strict=True):
-                # a copy, because a part need not lie where its type wants to
-                buffer.data.copy_(part.clone().view(buffer.dtype).view(buffer.shape))
 
     def _words_of(self, rank: int, failure: Exception | None) -> str:
         said = f"{type(failure).__name__}: {failure}".encode()[:_TOLD].ljust(_TOLD)

@@ -65,7 +65,7 @@ class TrainerRecording:
         """
         if self._recorder is None or self._ended:
             options = dict(self._options)
-            if resumed or self._ended:
+            if self._path is not None and (resumed or self._ended):
                 options |= {"resume": True, "overwrite": False}
             if options.get("drop_after") == _CHECKPOINT:
                 del options["drop_after"]

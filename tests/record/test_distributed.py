@@ -17,12 +17,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdmviz import Recorder, open_run
 from rdmviz.errors import OptionError
-from rdmviz.record import distributed, per_sample_cross_entropy
-from rdmviz.record.probe import as_probe
+from rdmviz.record import Snapshots, distributed, per_sample_cross_entropy
 
 X = torch.randn(41, 6, generator=torch.Generator().manual_seed(1))  # odd: the shares differ in size
 Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
 STEPS, EVERY = 40, 4
+LAYERS = {"representations": ["0", "4"]}
 IDS = torch.arange(7 * 5).reshape(7, 5) % 16  # seven sequences, for two ranks
 SIZES = {"vocab_size": 16, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 1}
 
@@ -114,9 +114,51 @@ def a_path_that_is_taken(rank: int, folder: Path) -> dict:
 
 def a_share_without_datapoints(rank: int, folder: Path) -> dict:
     recorder = Recorder(None, (X, Y))
-    recorder._probe = as_probe((X, Y)).part(slice(0, 0 if rank == 0 else len(X)))
+    recorder._ranks.share = lambda items: slice(0, items) if rank else slice(0, 0)
     recorder.record(0, make_model())
     return {"losses": None if rank else torch.tensor(recorder.run.loss.to_numpy().tolist())}
+
+
+def snapshots(rank: int, folder: Path) -> dict:
+    what = Snapshots(every=20, representations=["0", "4"], dtype=np.float16)
+    with Recorder(folder / "snapshots", (X, Y), every=EVERY, batch_size=7, snapshots=what) as recorder:
+        recorded, saved, _ = train(rank, recorder.record)
+    plain, _, _ = train(rank)
+    alone = Recorder(None, (X, Y), snapshots=Snapshots(every=1, weights="spectra", representations=["0"]))
+    alone._ranks.share = lambda items: slice(0, items) if rank else slice(0, 0)  # one without datapoints
+    alone.record(0, make_model())
+    odd = make_model()
+
+    def call_the_first_again(*call) -> None:
+        odd[0](X[:1])
+
+    if rank == 1:
+        odd[6].register_forward_hook(call_the_first_again)
+    told = [words_of(lambda: alone.record(1, odd))]
+    alone._ranks.share = lambda items: slice(20 * rank, 20 + 21 * rank)
+    wider = nn.Sequential(nn.Linear(6, 16 + rank), nn.Linear(16 + rank, 3))
+    told.append(words_of(lambda: alone.record(1, wider)))
+    alone.record(2, make_model())
+    return {
+        "recorded": recorded.state_dict(),
+        "plain": plain.state_dict(),
+        "saved": saved,
+        "told": told,
+        "steps": None if rank else alone.run.snapshot_steps.tolist(),
+        "alone": None if rank else torch.from_numpy(alone.run.representations["0"].to_numpy()),
+    }
+
+
+def a_model_that_is_spread(rank: int, folder: Path) -> dict:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+
+    mesh = init_device_mesh("cpu", (2,))
+    recorder = Recorder(None, (X, Y))
+    spread = fully_shard(make_model(), mesh=mesh)
+    wrapped = FullyShardedDataParallel(make_model(), device_id=torch.device("cpu"))
+    told = [words_of(lambda model=model: recorder.record(0, model)) for model in (spread, wrapped)]
+    return {"told": told}
 
 
 def a_rank_that_ends(rank: int, folder: Path) -> None:
@@ -189,6 +231,8 @@ CHECKS = [
     a_rank_that_fails,
     a_path_that_is_taken,
     a_share_without_datapoints,
+    snapshots,
+    a_model_that_is_spread,
     a_trainer_of_lightning,
     a_trainer_of_transformers,
 ]
@@ -303,6 +347,47 @@ def test_a_share_may_be_empty(found):
     recorder.record(0, make_model())
     losses = found(a_share_without_datapoints)[0]["losses"]
     np.testing.assert_array_equal(losses, recorder.run.loss)
+
+
+def test_snapshots_of_ranks_are_those_of_one_process(found, folder):
+    ranks = found(snapshots)
+    for rank in ranks:
+        for name, weight in rank["plain"].items():
+            assert torch.equal(rank["recorded"][name], weight), name
+    what = Snapshots(every=20, representations=["0", "4"], dtype=np.float16)
+    one = Recorder(None, (X, Y), every=EVERY, snapshots=what)
+    for step, weights in enumerate(ranks[0]["saved"]):
+        model = make_model()
+        model.load_state_dict(weights)
+        one.record(EVERY * step, model)
+    run = open_run(folder / "snapshots")
+    assert run.snapshots == one.run.snapshots == {"weights": ["0.weight", "4.weight", "6.weight"], **LAYERS}
+    assert run.snapshot_steps.tolist() == one.run.snapshot_steps.tolist() == [0, 20]
+    assert run.weights.identical(one.run.weights)
+    for name, layer in run.representations.items():
+        assert layer.dtype == np.float16
+        np.testing.assert_allclose(layer, one.run.representations[name], rtol=2e-3, atol=1e-3)
+
+
+def test_a_snapshot_that_one_rank_cannot_take_is_taken_on_none(found):
+    first, second = found(snapshots)
+    assert first["told"] == second["told"]
+    few, other = first["told"]
+    assert few.startswith(
+        "RankError: rank 1 could not evaluate its share of the probe: SnapshotError: module '0'"
+    )
+    assert other.startswith("SnapshotError: the ranks have outputs of '0'")
+    assert first["steps"] == [0, 2]
+    expected = make_model().eval()[0](X).detach()
+    for layer in first["alone"]:  # the first by one rank, the other one by both
+        torch.testing.assert_close(layer, expected)
+
+
+def test_weights_that_are_spread_over_the_ranks_are_refused(found):
+    for rank in found(a_model_that_is_spread):
+        for told in rank["told"]:
+            assert told.startswith("OptionError: the weights of ")
+            assert "expected a whole model on each rank" in told
 
 
 def test_a_rank_that_ends_is_not_waited_for(folder):

@@ -23,6 +23,7 @@ pytestmark = [
         "`isinstance.treespec, LeafSpec.` is deprecated",
         "Checkpoint directory .* exists and is not empty",
         ".*fast_dev_run.*",
+        "GPU available but not used",
     )
 ]
 
@@ -98,6 +99,14 @@ class Witness(Callback):
         if trainer.global_step not in self.losses:
             self.losses[trainer.global_step] = losses.numpy()
             self.logged.append(np.nan if outputs is None else outputs["loss"].item())
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the models are small, and the cores not alone
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(
