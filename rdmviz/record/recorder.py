@@ -333,7 +333,7 @@ class Recorder:
                 self._writer.append(step, row, measured, snapshot)
             self._last_step = checked_step(step)
             # as it is stored, so that a recording that is resumed from there sees the same
-            told(self._schedule, self._last_step, np.asarray(row, self._dtype))
+            told(self._schedule, self._last_step, row, self._dtype)
 
     def flush(self) -> None:
         """Make everything recorded so far readable by others."""
