@@ -31,7 +31,6 @@ import numpy as np
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 __all__ = [
-    "CHUNK_BYTES",
     "CODECS",
     "COMPRESSORS",
     "KEY",
@@ -51,7 +50,7 @@ KEY: Final = "rdmviz"
 # Blosc alone reads a chunk that was cut short without a word, and past its end; the checksum comes first.
 COMPRESSORS: Final = (BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec())
 CODECS: Final = (BytesCodec, BloscCodec, Crc32cCodec)
-CHUNK_BYTES: Final = 4 * 2**20
+_CHUNK_BYTES: Final = 4 * 2**20
 _ROWS_PER_SMALL_CHUNK: Final = 4096
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # A process that is killed may leave what Zarr was writing beside the file that it was to become.
@@ -67,7 +66,7 @@ _FILE = re.compile(
 
 def chunk_rows(samples: int, itemsize: int) -> int:
     """Return how many whole rows make a chunk of about 4 MB."""
-    return int(np.clip(CHUNK_BYTES // (samples * itemsize), 1, _ROWS_PER_SMALL_CHUNK))
+    return int(np.clip(_CHUNK_BYTES // (samples * itemsize), 1, _ROWS_PER_SMALL_CHUNK))
 
 
 def array_names(columns: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:

@@ -24,6 +24,7 @@ __all__ = ["RENEW_SECONDS", "RecordingLock", "check_unlocked"]
 
 RENEW_SECONDS: Final = 15.0
 _STALE_SECONDS: Final = 180.0
+_SETTLE_SECONDS: Final = 0.2
 
 
 class RecordingLock:
@@ -49,11 +50,14 @@ class RecordingLock:
             "token": self._token,
         }
         while True:
-            check_unlocked(place)
+            left = check_unlocked(place)
             with contextlib.suppress(FileExistsError):
-                with self._path.open("x", encoding="utf-8") as out:
-                    json.dump(entry, out)
-                return
+                if left is None:
+                    with self._path.open("x", encoding="utf-8") as out:
+                        json.dump(entry, out)
+                    return
+                if self._replaced(left, entry):
+                    return
 
     def renew(self) -> None:
         """Touch the lock if that is due, so that other hosts see that its holder lives."""
@@ -74,6 +78,20 @@ class RecordingLock:
         if holder is not None and holder.get("token") != self._token:
             raise StoreLockedError(f"{_named(holder)} took over its lock {self._path}")
 
+    def _replaced(self, left: dict[str, Any], entry: dict[str, Any]) -> bool:
+        """Put the lock in the place of one that was left, and return whether nobody else did so too."""
+        part = self._path.with_name(f"{self._path.name}.{self._token}")
+        try:
+            part.write_text(json.dumps(entry), encoding="utf-8")
+            if _read(self._path) != left:
+                return False
+            part.replace(self._path)
+        finally:
+            part.unlink(missing_ok=True)
+        time.sleep(_SETTLE_SECONDS)  # of those that come at once, the last stays
+        holder = _read(self._path)
+        return holder is not None and holder.get("token") == self._token
+
     def release(self) -> None:
         """Let others record."""
         holder = _read(self._path)
@@ -82,8 +100,8 @@ class RecordingLock:
                 self._path.unlink()
 
 
-def check_unlocked(place: Path | str) -> None:
-    """Check that nobody records at a place, and clear away the lock of a recorder that has ended.
+def check_unlocked(place: Path | str) -> dict[str, Any] | None:
+    """Check that nobody records at a place; return what a lock says whose recorder has ended.
 
     Raises
     ------
@@ -91,11 +109,11 @@ def check_unlocked(place: Path | str) -> None:
         Somebody does; the message says who, and what to do if they do not.
     """
     if isinstance(place, str):
-        return
+        return None
     path = _path(place)
     holder = _read(path)
     if holder is None:
-        return
+        return None
     silent = _silent_seconds(path)
     known = os.name == "posix" and holder.get("host") == _host() and isinstance(holder.get("pid"), int)
     if _runs(holder) if known else silent < _STALE_SECONDS:
@@ -109,15 +127,7 @@ def check_unlocked(place: Path | str) -> None:
             f"counts for {_STALE_SECONDS:.0f} seconds after its last sign of life, {silent:.0f} seconds ago"
         )
         raise StoreLockedError(f"{place} is being recorded by {_named(holder)}; {way_out}")
-    # Moved away before it is deleted: of two that come at once, one moves the old lock, and whoever finds to
-    # have moved a newer one puts it back.
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    with contextlib.suppress(OSError):
-        path.rename(aside)
-        if _read(aside) == holder:
-            aside.unlink()
-        else:
-            aside.rename(path)
+    return holder
 
 
 def _path(place: Path) -> Path:

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 from rdmviz.errors import StoreUnwritableError
-from rdmviz.store.layout import CHUNK_BYTES
 
 __all__ = ["check_writable"]
 
@@ -20,12 +19,12 @@ def check_writable(place: Path | str, wanted: int = 0) -> None:
     Parameters
     ----------
     wanted
-        Bytes that are needed beside the first chunk of losses.
+        Bytes that will be written at once: the probe, and the first chunk of losses.
 
     Raises
     ------
     StoreUnwritableError
-        A folder that it needs cannot be made or written to, or there is not room for the first chunk.
+        A folder that it needs cannot be made or written to, or there is not room for what is wanted.
     """
     if isinstance(place, str):
         return
@@ -39,9 +38,9 @@ def check_writable(place: Path | str, wanted: int = 0) -> None:
             f"{place} cannot be written: {ground} is read-only for this process; choose another path, or "
             "change its permissions"
         )
-    needed, free = wanted + CHUNK_BYTES, shutil.disk_usage(ground).free
-    if free < needed:
+    free = shutil.disk_usage(ground).free
+    if free <= wanted:
         raise StoreUnwritableError(
-            f"{place} has {free / 1e6:.1f} MB of room and the first chunk of a recording needs "
-            f"{needed / 1e6:.1f} MB; make room, or choose another path"
+            f"{place} has {free / 1e6:.1f} MB of room, and the probe and the first chunk of losses need up "
+            f"to {wanted / 1e6:.1f} MB; make room, or choose another path"
         )

@@ -91,7 +91,7 @@ class WaitingRows:
         self._failure = ""  # of the write that failed last, if none succeeded since
         self._failures = 0
         self._retry = _RETRY_SECONDS[0]
-        self._next = time.monotonic()  # when rows that wait are to be written
+        self._next = time.monotonic() + flush_seconds  # when rows that wait are to be written
         self._untold: list[str] = []
         self._process = os.getpid()
         self._stopping = self._abandoned = self.ended = False
@@ -161,11 +161,9 @@ class WaitingRows:
         elif self._thread is None or self._flush_seconds == 0:
             if self._due():
                 self.flush()
-        elif waiting >= _CHUNKS_AHEAD * self._store.height and not self._failure:
-            self.flush()
-        for text in [told, *self._untold] if told or self._untold else ():
-            self._untold.clear()
-            self._tell(text)
+        else:
+            self._hold_up()
+        self._tell(" ".join(filter(None, [told, *self._untold])))
 
     def write_block(self, steps: np.ndarray, losses: np.ndarray) -> None:
         """Write valid rows ``(b, n)`` at once, without committing them."""
@@ -204,13 +202,12 @@ class WaitingRows:
                 unfinished = True
         self.ended = True
         _LIVING.discard(self)
-        texts = self._untold
+        texts = list(self._untold)
         if self._failures:
             texts.append(self._summary(unfinished))
         if self._lock is not None:
             self._lock.release()
-        for text in texts:
-            self._tell(text)
+        self._tell(" ".join(texts))
 
     def abandon(self) -> None:
         """End in the background: whoever held the rows is gone."""
@@ -237,6 +234,13 @@ class WaitingRows:
                 self.flush()
         if self._abandoned:
             self.close()
+
+    def _hold_up(self) -> None:
+        """Wait where a training is faster than its disk, but not for one that hangs."""
+        most = _CHUNKS_AHEAD * self._store.height
+        with self._taking:
+            if not self._taking.wait_for(lambda: self._failure or len(self._rows) < most, _PATIENCE_SECONDS):
+                self._failed(f"a write has not ended for {_PATIENCE_SECONDS:.0f} seconds")
 
     def _due(self) -> bool:
         if not self._rows:
@@ -267,6 +271,7 @@ class WaitingRows:
             with self._taking:
                 for kept in (self._steps, self._rows, self._measured):
                     del kept[:count]
+                self._taking.notify_all()
             if not count:
                 break
         if self._store.snapshots.waiting:  # after the rows, for which there may be room
@@ -280,7 +285,9 @@ class WaitingRows:
         self._failures += 1
         self._next = time.monotonic() + self._retry
         self._retry = min(2 * self._retry, _RETRY_SECONDS[1])
-        if first:
+        with self._taking:
+            self._taking.notify_all()
+        if first and not self._stopping:
             size = self._most * self._store.samples * self._store.dtype.itemsize / 1e6
             self._tell(
                 f"{self._where} cannot be written to ({why}). The training goes on: rows wait in memory, up "
@@ -318,6 +325,9 @@ class WaitingRows:
         return text
 
     def _tell(self, text: str) -> None:
+        if not text:
+            return
+        self._untold.clear()
         try:
             warnings.warn(text, RecordingWarning, stacklevel=3)
         except RecordingWarning:

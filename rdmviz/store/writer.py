@@ -26,6 +26,7 @@ from rdmviz.errors import (
     StoreUnwritableError,
 )
 from rdmviz.store.growing import GrowingStore, create
+from rdmviz.store.layout import chunk_rows
 from rdmviz.store.locks import RecordingLock, check_unlocked
 from rdmviz.store.places import at, is_zip, openable, reading
 from rdmviz.store.reader import RunStore
@@ -139,7 +140,9 @@ class RunWriter:
         }
         lock = None
         if isinstance(self._place, Path):
-            lock = _locked(self._place, sum(column.nbytes for column in self._made["probe"].values()))
+            itemsize = self._made["dtype"].itemsize
+            chunk = chunk_rows(samples, itemsize) * samples * itemsize
+            lock = _locked(self._place, chunk + sum(column.nbytes for column in self._made["probe"].values()))
         lost: list[list[int]] = []
         try:
             kept = None
