@@ -39,6 +39,20 @@ other = rdmviz.TrainingRun.from_arrays(
 comparison = rdmviz.explore([run, other], coloring="split", map_scale="log", step=5600)
 comparison"""
 
+FOLLOW = """import threading, time, rdmviz
+recorded = rdmviz.load_example("grokking")
+facts = {name: recorded.probe[name].values for name in recorded.probe}
+recorder = rdmviz.Recorder("live.rdmviz", metadata=facts, flush_seconds=0.5, name="grokking, live")
+def record(rows, pause):
+    for row in rows:
+        recorder.append(int(recorded.steps[row]), recorded.rows(row, row + 1)[0])
+        time.sleep(pause)
+record(range(1200), 0)
+recorder.flush()
+threading.Thread(target=record, args=(range(1200, 2501), 0.02), daemon=True).start()
+explorer = rdmviz.explore(rdmviz.open_run("live.rdmviz"), following=True, coloring="split", map_scale="log")
+explorer"""
+
 
 def shoot(page: Page, url: str, path: Path) -> None:
     """Open the demo, point at a datapoint, and keep a picture of the explorer."""
@@ -67,14 +81,14 @@ def shoot_views(page: Page, theme: str) -> None:
         page.locator(place).first.screenshot(path=str(IMAGES / "views" / f"{name}-{theme}.png"))
 
 
-def shoot_comparison(page: Page, theme: str) -> None:
-    """Open two runs in one comparison and keep a picture of it."""
+def shoot_cell(page: Page, cell: str, widget: str, path: Path) -> None:
+    """Run a cell in a notebook of its own and keep a picture of its widget."""
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
-        run_in_lab(page, server, server.write_notebook("compare.ipynb", COMPARE))
+        page.set_viewport_size({"width": 1620, "height": 1900})  # the host scrolls what does not fit
+        run_in_lab(page, server, server.write_notebook("picture.ipynb", cell))
         page.wait_for_selector(".rdmviz-map-view[data-step]", timeout=60_000)
         page.wait_for_timeout(5000)
-        picture = IMAGES / "views" / f"comparison-{theme}.png"
-        page.locator(".rdmviz-comparison").first.screenshot(path=str(picture))
+        page.locator(widget).first.screenshot(path=str(path))
 
 
 def main() -> None:
@@ -103,7 +117,8 @@ def main() -> None:
                 if name in ("explorer", "explorer-dark"):
                     shoot_views(page, theme)
             if name in ("explorer", "explorer-dark"):
-                shoot_comparison(page, theme)
+                shoot_cell(page, COMPARE, ".rdmviz-comparison", IMAGES / "views" / f"comparison-{theme}.png")
+                shoot_cell(page, FOLLOW, ".rdmviz-explorer", IMAGES / "views" / f"following-{theme}.png")
             page.close()
         browser.close()
 

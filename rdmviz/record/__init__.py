@@ -10,7 +10,19 @@ except ImportError as error:
     raise MissingExtraError('recording a training needs torch: pip install "rdmviz[torch]"') from error
 
 from rdmviz.record.gaussian import gaussian_draws
-from rdmviz.record.losses import per_sample_cross_entropy, per_sample_squared_error
+from rdmviz.record.losses import (
+    per_sample_cross_entropy,
+    per_sample_squared_error,
+    per_token_cross_entropy,
+)
 from rdmviz.record.recorder import Recorder
+from rdmviz.record.snapshots import Snapshots
 
-__all__ = ["Recorder", "gaussian_draws", "per_sample_cross_entropy", "per_sample_squared_error"]
+__all__ = [
+    "Recorder",
+    "Snapshots",
+    "gaussian_draws",
+    "per_sample_cross_entropy",
+    "per_sample_squared_error",
+    "per_token_cross_entropy",
+]

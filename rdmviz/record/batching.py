@@ -23,7 +23,7 @@ from torch.func import functional_call, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rdmviz.errors import OptionError
-from rdmviz.record.evaluation import Inputs, LossFn, count, losses_of, part_of
+from rdmviz.record.probe import Probe
 
 __all__ = ["Batches", "Copies", "batches"]
 
@@ -46,9 +46,7 @@ class Copies:
     """A model that can be called with other weights, on a probe that does not change."""
 
     model: nn.Module
-    inputs: Inputs
-    targets: Any
-    loss_fn: LossFn
+    probe: Probe
 
     def losses(self, weights: Mapping[str, Tensor], samples: int) -> Tensor:
         """Return the losses of one copy, shape (n,), ``samples`` datapoints at a time."""
@@ -59,14 +57,8 @@ class Copies:
         def called(*args: Any, **kwargs: Any) -> Any:
             return functional_call(self.model, state, args, kwargs)
 
-        n = count(self.targets)
-        parts = [slice(start, min(start + samples, n)) for start in range(0, n, samples)]
-        return torch.cat(
-            [
-                losses_of(called, part_of(self.inputs, part), self.targets[part], self.loss_fn)
-                for part in parts
-            ]
-        )
+        starts = range(0, self.probe.items, samples)
+        return torch.cat([self.probe.part(slice(i, i + samples)).losses(called) for i in starts])
 
     def stacked(self, weights: Mapping[str, Tensor], samples: int) -> Tensor:
         """Return the losses of a stack of copies, shape (draws, n).
@@ -105,9 +97,9 @@ def batches(copies: Copies, weights: Mapping[str, Tensor], nbytes: int, draws: i
     OptionError
         Not even one datapoint of one copy fits.
     """
-    n = count(copies.targets)
+    n = copies.probe.items
     watched = _Allocations()
-    few = replace(copies, inputs=part_of(copies.inputs, slice(2)), targets=copies.targets[:2])
+    few = replace(copies, probe=copies.probe.part(slice(2)))
     with watched:
         few.losses(weights, 2)
     largest, total = max(watched.largest // 2, 1), watched.total // 2 + 1

@@ -13,22 +13,23 @@ from tqdm.auto import tqdm
 
 from rdmviz.errors import OptionError
 from rdmviz.record.batching import Batches, Copies, batches
-from rdmviz.record.evaluation import Inputs, LossFn, checked_pair, count, on, unchanged
+from rdmviz.record.evaluation import unchanged
 from rdmviz.record.linears import fast_linears
-from rdmviz.record.losses import default_loss
 from rdmviz.record.pages import keep_pages
 from rdmviz.record.perturbation import Perturbation, Perturbed, perturbation
+from rdmviz.record.probe import LossFn, as_probe
+from rdmviz.record.tokens import check_causal
 from rdmviz.run import TrainingRun
-from rdmviz.validation import checked_probe
 
 __all__ = ["gaussian_draws"]
 
 
 def gaussian_draws(
     model: nn.Module,
-    probe: tuple[Inputs, Any],
+    probe: Any,
     *,
     loss_fn: LossFn | None = None,
+    per: str = "sequence",
     draws: int = 256,
     sigma: float = 0.05,
     relative: bool = True,
@@ -54,7 +55,7 @@ def gaussian_draws(
     ----------
     model : Module
         The checkpoint ``theta_0``, on its own device.
-    probe, loss_fn, metadata
+    probe, loss_fn, per, metadata
         As for :class:`rdmviz.Recorder`.
     draws : int
         Number ``K`` of displacements, at least 2.
@@ -95,11 +96,13 @@ def gaussian_draws(
     if not isinstance(model, nn.Module):
         raise OptionError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
     _check_numbers(draws=draws, sigma=sigma, seed=seed, memory=memory)
-    inputs, targets = checked_pair(probe)
-    facts_of_probe = checked_probe(metadata, count(targets))
+    watched = as_probe(probe, loss_fn, per)
+    if watched.causal:
+        check_causal(model)
+    facts_of_probe = watched.columns(metadata)
     noise = perturbation(model, perturb, float(sigma), relative)
     device = next(iter(noise.weights.values())).device
-    copies = Copies(model, on(device, inputs), on(device, targets), loss_fn or default_loss)
+    copies = Copies(model, watched.on(device))
     generator = torch.Generator(device).manual_seed(int(seed))
     rows: list[Tensor] = []
     with unchanged(model), tqdm(total=draws, disable=not progress, unit="draw") as bar:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from rdmviz.errors import LossShapeError, OptionError
 
-__all__ = ["default_loss", "per_sample_cross_entropy", "per_sample_squared_error"]
+__all__ = [
+    "LEFT_OUT",
+    "default_loss",
+    "logits_of",
+    "per_sample_cross_entropy",
+    "per_sample_squared_error",
+    "per_token_cross_entropy",
+    "whole",
+]
+
+LEFT_OUT = -100  # torch's and transformers' label of what does not count
 
 
 def per_sample_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -22,6 +34,23 @@ def per_sample_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
         Class of each datapoint.
     """
     return functional.cross_entropy(outputs.float(), targets, reduction="none")
+
+
+def per_token_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy in nats of each token, shape (n, length), zero where the target is -100.
+
+    Parameters
+    ----------
+    outputs : Tensor, shape (n, length, vocabulary)
+        Logits.
+    targets : Tensor of int, shape (n, length)
+        Token at each place, or -100. They are not shifted: ``targets[:, t]`` is compared with
+        ``outputs[:, t]``.
+    """
+    losses = functional.cross_entropy(
+        outputs.flatten(0, 1).float(), targets.flatten(), reduction="none", ignore_index=LEFT_OUT
+    )
+    return losses.reshape(targets.shape)
 
 
 def per_sample_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -48,7 +77,7 @@ def per_sample_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return error.reshape(len(error), -1).mean(dim=1)
 
 
-def default_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+def default_loss(outputs: Any, targets: Any) -> Tensor:
     """Return cross-entropy for integer classes, squared error for real targets, shape (n,).
 
     Raises
@@ -56,13 +85,13 @@ def default_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     OptionError
         Neither fits.
     """
+    outputs = logits_of(outputs)
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
         raise OptionError(
             f"the model gave {type(outputs).__name__} for targets of {type(targets).__name__}; expected two "
             "tensors. Pass loss_fn(outputs, targets) that returns one number per datapoint"
         )
-    whole = not targets.is_floating_point() and not targets.is_complex() and targets.dtype != torch.bool
-    if whole and targets.ndim == 1 and outputs.ndim == 2 and outputs.shape[1] > 1:
+    if whole(targets) and targets.ndim == 1 and outputs.ndim == 2 and outputs.shape[1] > 1:
         return per_sample_cross_entropy(outputs, targets)
     if targets.is_floating_point() and outputs.is_floating_point():
         return per_sample_squared_error(outputs, targets)
@@ -71,3 +100,16 @@ def default_loss(outputs: Tensor, targets: Tensor) -> Tensor:
         f"{tuple(targets.shape)} ({targets.dtype}); pass loss_fn(outputs, targets) that returns one number "
         "per datapoint"
     )
+
+
+def logits_of(outputs: Any) -> Any:
+    """Return the ``logits`` of an output that has them; any other as it is."""
+    return getattr(outputs, "logits", outputs)
+
+
+def whole(targets: Any) -> bool:
+    """Return whether targets are a tensor of integers: classes, or tokens."""
+    return isinstance(targets, Tensor) and targets.dtype in _INTEGERS
+
+
+_INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from numbers import Integral
 from os import PathLike
 from types import TracebackType
@@ -12,24 +14,22 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from rdmviz.errors import OptionError, TruncatedStoreError
-from rdmviz.record.evaluation import (
-    Inputs,
-    LossFn,
-    checked_pair,
-    count,
-    plain,
-    probe_losses,
-    unchanged,
-)
-from rdmviz.record.losses import default_loss
+from rdmviz.errors import NonFiniteLossError, OptionError, StepsError, TruncatedStoreError
+from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
+from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
+from rdmviz.record.probe import LossFn, Probe, as_probe
+from rdmviz.record.schedules import Schedule, checked_schedule, told
+from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunWriter, check_path
 from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
+from rdmviz.store.snapshots import Parts
 
 __all__ = ["Recorder"]
 
 Metrics = Mapping[str, float] | Callable[[], Mapping[str, float]]
+
+_KEPT_ON_DEVICE = 2**28  # bytes of a probe that goes through the model in batches
 
 
 class Recorder:
@@ -43,27 +43,45 @@ class Recorder:
                 ...  # the training step, as before
         run = recorder.run
 
-    The model is looked at in evaluation mode, without gradients; modes and random states come back, so
-    a recorded training ends in the same weights, bit for bit, as one that is not recorded.
+    The model is looked at in evaluation mode, without gradients; modes, buffers, gradients and random states
+    come back, so a recorded training ends in the same weights, bit for bit, as one that is not recorded.
 
     Parameters
     ----------
     path : path, URL or None
         Where to write: a folder, a ``.zip`` or an fsspec URL. None keeps the run in memory.
-    probe : (inputs, targets), optional
-        The fixed datapoints to watch. ``inputs`` is a tensor, a tuple ``model(*inputs)`` or a mapping
-        ``model(**inputs)``, datapoints first; NumPy arrays become tensors. Leave it out to :meth:`append`
-        losses from elsewhere.
+    probe : pair, Dataset or mapping, optional
+        The fixed datapoints to watch, in one of three forms. Leave it out to :meth:`append` losses from
+        elsewhere.
+
+        - The pair ``(inputs, targets)``. ``inputs`` is a tensor, a tuple ``model(*inputs)`` or a mapping
+          ``model(**inputs)``, datapoints first; NumPy arrays become tensors.
+        - A map-style torch Dataset (or anything with a length and items by number) of ``(input, target)``
+          pairs, longer tuples ``(input, ..., target)``, or dicts. It is read and stacked once.
+        - A dict batch as Hugging Face models take it: ``input_ids``, ``attention_mask``, ``labels`` and so
+          on. The model is called with all of it but the labels.
     loss_fn : callable, optional
-        ``loss_fn(outputs, targets)`` gives one number per datapoint. By default cross-entropy for integer
-        targets, squared error for real ones.
+        ``loss_fn(outputs, targets)``, or ``loss_fn(outputs, batch)`` for a dict batch, gives one number per
+        datapoint. By default cross-entropy for integer targets, squared error for real ones, of the outputs
+        or their ``logits``. Targets ``(n, length)`` of integers are token sequences, with cross-entropy
+        against outputs ``(n, length, vocabulary)``: place by place in a pair, of the next token in a dict
+        batch, where ``labels`` are the ``input_ids`` if there are none. Labels -100 and places whose
+        ``attention_mask`` is 0 do not count, nor does a token that is predicted from such a place.
+    per : str
+        What is a datapoint of token sequences: each ``"sequence"``, with the mean over its tokens that count,
+        or each ``"token"`` that counts. A ``loss_fn`` then gives one number per token, ``(n, length)``.
     metadata : mapping or DataFrame, optional
         Facts about the probe datapoints: name to ``n`` numbers, booleans or texts, or to pictures ``(n,
-        height, width)`` with or without channels (see :meth:`TrainingRun.from_arrays`).
-    every : int
-        Record at steps that are multiples of this.
+        height, width)`` with or without channels (see :meth:`TrainingRun.from_arrays`). With ``per="token"``
+        they are facts about the sequences and are repeated, or ``(n, length)``, one for each token; columns
+        ``sequence``, ``position`` and ``token`` (its number) are added.
+    every : int, schedule or callable
+        Record at steps that are multiples of this; or as a schedule of :mod:`rdmviz.record.schedules` says,
+        :class:`LogSpaced` or :class:`Adaptive`; or where ``every(step)`` holds.
+    snapshots : Snapshots, optional
+        Weights, their singular values or representations to record at sparser steps, and losses there, too.
     batch_size : int, optional
-        How many probe datapoints go through the model at once; all by default.
+        How many probe datapoints, or token sequences, go through the model at once; all by default.
     dtype : dtype
         Precision of the recorded losses.
     name, attrs
@@ -83,6 +101,11 @@ class Recorder:
         Where ``path`` cannot be written to in the middle of a training (the disk is full, or gone), this much
         waits in memory and is written once that is possible; rows beyond it are lost. A
         :class:`rdmviz.errors.RecordingWarning` says so at once, and again at the end.
+    distributed : bool, optional
+        Whether the ranks of torch.distributed record together: every rank makes the Recorder, with the same
+        probe, and calls :meth:`record` at the same steps; each evaluates its share, and rank 0 writes, alone.
+        By default yes, if there is a process group of several ranks. With False this process records by
+        itself, for a training in which one rank alone has a Recorder.
 
     Raises
     ------
@@ -93,19 +116,24 @@ class Recorder:
     StoreUnwritableError
         Nothing can be written to ``path``.
     OptionError
-        An option has no meaning.
+        An option has no meaning, or the probe is none of these kinds.
+    LossShapeError
+        There are fewer than two datapoints.
     ProbeError
-        Inputs and targets of the probe differ in length, or ``metadata`` does not fit them.
+        Parts of the probe differ in length or do not stack, its labels make no sense, or ``metadata`` does
+        not fit it.
     """
 
     def __init__(
         self,
         path: str | PathLike[str] | None = None,
-        probe: tuple[Inputs, Any] | None = None,
+        probe: Any = None,
         *,
         loss_fn: LossFn | None = None,
+        per: str = "sequence",
         metadata: Any = None,
-        every: int = 1,
+        every: int | Schedule = 1,
+        snapshots: Snapshots | None = None,
         batch_size: int | None = None,
         dtype: Any = np.float32,
         name: str = "",
@@ -115,20 +143,25 @@ class Recorder:
         drop_after: int | None = None,
         flush_seconds: float = 1.0,
         memory_mb: float = 512.0,
+        distributed: bool | None = None,
     ) -> None:
-        counts: dict[str, Any] = {"every": every, "batch_size": 1 if batch_size is None else batch_size}
-        for option, value in counts.items():
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise OptionError(f"{option}={value!r:.60}; expected an integer, at least 1")
+        size: Any = 1 if batch_size is None else batch_size
+        if isinstance(size, bool) or not isinstance(size, Integral) or int(size) < 1:
+            raise OptionError(f"batch_size={size!r:.60}; expected an integer, at least 1")
         if str(getattr(dtype, "__name__", dtype)) not in ("float16", "float32", "float64"):
             raise OptionError(f"dtype={dtype!r}; expected float16, float32 or float64")
         checked_seconds(flush_seconds)
         checked_memory(memory_mb)
-        self._probe = None if probe is None else checked_pair(probe)
-        self._lock = threading.RLock()
-        self._loss_fn = loss_fn or default_loss
-        self._every = every
+        self._schedule = checked_schedule(every)
+        self._probe: Probe | None = None if probe is None else as_probe(probe, loss_fn, per)
+        if probe is None and snapshots is not None:
+            raise OptionError("record(step, model) takes snapshots, and it needs a probe; pass probe=...")
+        self._taker = None if snapshots is None else SnapshotTaker(snapshots)
         self._batch_size = batch_size
+        self._lock = threading.RLock()
+        self._dtype = np.dtype(dtype)
+        self._last_step: int | None = None
+        self._told_of_nan = False
         self._path = path
         self._options: dict[str, Any] = {
             "probe": metadata,
@@ -142,10 +175,18 @@ class Recorder:
             "memory_mb": memory_mb,
         }
         self._writer: RunWriter | None = None
-        if self._probe is not None:
-            self._writer = RunWriter(path, count(self._probe[1]), **self._options)
-        elif path is not None:
-            check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
+        rank, ranks = place_of(distributed)
+        self._writes = rank == 0
+        self._ranks = Ranks() if ranks > 1 and self._probe is not None else None
+        if self._ranks is not None and self._probe is not None:
+            self._ranks.check_same((self._probe.inputs, self._probe.targets))
+        with agreed(self._ranks, "open the run"):
+            if self._probe is not None:
+                self._options["probe"] = self._probe.columns(metadata)
+                if self._writes:
+                    self._writer = RunWriter(path, self._probe.samples, **self._options)
+            elif path is not None and self._writes:
+                check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
@@ -155,7 +196,11 @@ class Recorder:
         StepsError
             Not an integer.
         """
-        return checked_step(step) % self._every == 0
+        number = checked_step(step)
+        return bool(self._schedule(number)) or self._takes_snapshot(number)
+
+    def _takes_snapshot(self, step: int) -> bool:
+        return self._taker is not None and bool(self._taker.schedule(step))
 
     def record(self, step: int, model: nn.Module, metrics: Metrics | None = None) -> bool:
         """Record the model at a step, if the step is due, and return whether it was.
@@ -171,27 +216,89 @@ class Recorder:
 
         Raises
         ------
-        LossShapeError, StepsError, MetricError
+        LossShapeError, StepsError, MetricError, SnapshotError
             Nothing of the step is kept.
+        NonFiniteLossError
+            A loss is NaN at the first step that is recorded. Later it is what the training came to: it is
+            recorded, and a warning tells of it once.
         OptionError
-            The recorder was made without a probe, or ``model`` is no Module.
+            The recorder was made without a probe, the probe has no default loss for what the model gives,
+            ``model`` is no Module, or it has no such layers as snapshots are to be taken of.
         """
-        due = self.due(step)
+        number = checked_step(step)
+        taker = self._taker if self._takes_snapshot(number) else None
+        due = taker is not None or bool(self._schedule(number))
         if not isinstance(model, nn.Module):
             raise OptionError(
                 f"model is a {type(model).__name__}; expected a torch.nn.Module: record(step, model). "
                 "For losses computed elsewhere use append(step, losses)"
             )
+        if self._last_step is not None and step <= self._last_step:
+            raise StepsError(f"step {step} after step {self._last_step}; expected an increasing integer")
+        if self._taker is not None:
+            self._taker.check(model)
         if not due:
             return False
         if self._probe is None:
             raise OptionError("this Recorder has no probe; pass probe=(inputs, targets), or use append")
-        inputs, targets = self._probe
-        with unchanged(model):
-            losses = probe_losses(model, inputs, targets, self._loss_fn, self._batch_size)
-            measured = metrics() if callable(metrics) else metrics
-        self.append(step, losses, measured)
+        model = unwrapped(model)
+        with agreed(self._ranks, "record its row", step):
+            with unchanged(model):
+                losses, seen = self._losses(step, model, self._probe, taker)
+                measured = metrics() if callable(metrics) else metrics
+            self._check_first(step, losses)
+            snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
+            self._append(number, losses, measured, snapshot)
+            if taker is not None:
+                told(taker.schedule, number, losses.astype(self._dtype))
+        self._tell_of_nan(step, losses)
         return True
+
+    def _check_first(self, step: int, losses: np.ndarray) -> None:
+        lost = np.isnan(losses)
+        if lost.any() and self._last_step is None:
+            raise NonFiniteLossError(
+                f"the loss of datapoint {int(lost.argmax())} ({int(lost.sum())} of {len(lost)} in all) is "
+                f"NaN at step {step}, the first that is recorded; expected numbers. Leave such datapoints "
+                "out of the probe, or mend loss_fn where it gives none"
+            )
+
+    def _tell_of_nan(self, step: int, losses: np.ndarray) -> None:
+        lost = np.isnan(losses)
+        if lost.any() and self._writes and not self._told_of_nan:
+            self._told_of_nan = True
+            warnings.warn(
+                f"the loss of {int(lost.sum())} of {len(lost)} datapoints is NaN at step {step}; it is "
+                "recorded as such, here and later",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def _losses(
+        self, step: int, model: nn.Module, probe: Probe, taker: SnapshotTaker | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return losses (n,), and what layers made of the probe, if a snapshot is taken."""
+        seen: dict[str, np.ndarray] = {}
+
+        def evaluate(part: Probe) -> np.ndarray:
+            with nullcontext() if taker is None else taker.watching(model, part, seen):
+                return probe_losses(model, part, self._batch_size)
+
+        if self._batch_size is None or probe.nbytes <= _KEPT_ON_DEVICE:
+            probe = self._probe = probe.on(device_of(model))  # once: it stays there
+        if self._ranks is None:
+            return evaluate(probe), seen
+        share = self._ranks.share(probe.items)
+        self._ranks.take_buffers_of_first(model)
+
+        def evaluate_share() -> np.ndarray:
+            if share.start == share.stop:  # more ranks than datapoints
+                return np.empty(0)
+            return evaluate(probe.part(share))
+
+        losses = self._ranks.losses(step, evaluate_share)
+        layers = () if taker is None else taker.layers(model)
+        return losses, {layer: self._ranks.rows(layer, seen.get(layer)) for layer in layers}
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
@@ -210,15 +317,23 @@ class Recorder:
         LossShapeError, StepsError, MetricError
             Nothing of the row is kept, and nothing is created for a first row that does not fit.
         """
+        self._append(step, losses, metrics)
+
+    def _append(self, step: int, losses: Any, metrics: Any, snapshot: Parts | None = None) -> None:
         row = plain(losses)
         measured: Any = metrics
         if isinstance(metrics, Mapping):
             measured = {name: plain(value) for name, value in metrics.items()}
         with self._lock:
             if self._writer is None:
-                checked_row(step, row, measured)
-                self._writer = RunWriter(self._path, len(row), **self._options)
-            self._writer.append(step, row, measured)
+                checked_row(step, row, measured, last=self._last_step)
+                if self._writes:
+                    self._writer = RunWriter(self._path, len(row), **self._options)
+            if self._writer is not None:
+                self._writer.append(step, row, measured, snapshot)
+            self._last_step = checked_step(step)
+            # as it is stored, so that a recording that is resumed from there sees the same
+            told(self._schedule, self._last_step, row, self._dtype)
 
     def flush(self) -> None:
         """Make everything recorded so far readable by others."""
@@ -226,9 +341,15 @@ class Recorder:
             self._writer.flush()
 
     def close(self) -> TrainingRun:
-        """End the recording and return the run."""
+        """End the recording and return the run; on ranks that do not write there is none, but None."""
         self._finish()
-        return self.run
+        run: Any = self.run if self._writes else None
+        return run  # type: ignore[no-any-return]  # a run for everyone who has not asked for ranks
+
+    @property
+    def last_step(self) -> int | None:
+        """Step of the last row, on every rank; None before the first."""
+        return self._last_step
 
     @property
     def run(self) -> TrainingRun:
@@ -238,7 +359,11 @@ class Recorder:
         ------
         TruncatedStoreError
             Nothing was recorded yet.
+        OptionError
+            Another rank has it.
         """
+        if not self._writes:
+            raise OptionError("this rank records nothing by itself; the run is with rank 0")
         writer = self._writer
         if writer is None:
             raise TruncatedStoreError("nothing was recorded yet; record at least one step")

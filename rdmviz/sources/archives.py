@@ -10,6 +10,7 @@ import numpy as np
 
 from rdmviz.errors import LossShapeError, ProbeError, TruncatedStoreError, UnsafeDataError
 from rdmviz.run import TrainingRun
+from rdmviz.sources.texts import named
 
 __all__ = ["from_npz"]
 
@@ -32,7 +33,7 @@ def from_npz(file: IO[bytes], where: str, *, name: str = "") -> TrainingRun:
     arrays = _arrays(file, where)
     if "loss" not in arrays:
         raise LossShapeError(
-            f"{where} holds {sorted(arrays)}; expected an array called 'loss'{_likely_loss(arrays)}"
+            f"{where} holds {named(sorted(arrays))}; expected an array called 'loss'{_likely_loss(arrays)}"
         )
     loss = arrays.pop("loss")
     steps = arrays.pop("steps", None)
@@ -77,7 +78,7 @@ def _arrays(file: IO[bytes], where: str) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # zip files, their codecs and file systems each raise their own
         raise TruncatedStoreError(
-            f"{where} cannot be read ({error}); save it again with numpy.savez"
+            f"{where} cannot be read ({error!s:.300}); save it again with numpy.savez"
         ) from error
 
 
@@ -116,5 +117,5 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> np.
         raise
     except Exception as error:  # numpy's header parser and the zip's codecs each raise their own
         raise TruncatedStoreError(
-            f"array {called} cannot be read ({error}); save it again with numpy.savez"
+            f"array {called} cannot be read ({error!s:.300}); save it again with numpy.savez"
         ) from error

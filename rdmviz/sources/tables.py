@@ -2,170 +2,164 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import IO, Any
+from collections.abc import Sequence
+from numbers import Number
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rdmviz.errors import (
+    DuplicateRowsError,
     LossShapeError,
     MetricError,
-    MissingExtraError,
+    MissingRowsError,
+    OptionError,
     ProbeError,
     StepsError,
-    TruncatedStoreError,
 )
 from rdmviz.run import TrainingRun
-from rdmviz.sources.texts import column_of, integers, is_text, number, whole_numbers
+from rdmviz.sources.incomplete import Incomplete
+from rdmviz.sources.roles import column_for
+from rdmviz.sources.texts import column_of, integers, is_text, named, number, whole_floats, whole_numbers
 
-__all__ = ["from_frame", "read_csv", "read_parquet"]
+__all__ = ["from_frame"]
 
-_METRICS = "metrics/"
-
-
-def read_csv(file: IO[bytes]) -> pd.DataFrame:
-    """Read a CSV file as text: what a cell means depends on its column, and ``NA`` may be a label.
-
-    Raises
-    ------
-    TruncatedStoreError
-        No CSV, or not in UTF-8.
-    LossShapeError
-        Another separator, columns without a name or of the same name, rows longer or shorter than the header.
-    """
-    try:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        header = next((fields for fields in csv.reader(text) if fields), [])
-        text.detach()
-        _check_header(header)
-        file.seek(0)
-        frame = pd.read_csv(
-            file, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig", low_memory=False
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as error:
-        raise TruncatedStoreError(
-            f"the table cannot be read ({error}); expected UTF-8 CSV with a header"
-        ) from error
-    # pandas takes what stands before the columns it has names for as the index, and shifts every column
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise LossShapeError(
-            f"rows of the table have more fields than its header has names ({len(header)}). "
-            "Quote texts that hold commas, and write no index: to_csv(path, index=False)"
-        )
-    return frame
+_METRICS: Final = "metrics/"
+_LOGGED_BESIDE: Final = ("_runtime", "_step", "_timestamp")  # by Weights & Biases, in every history
 
 
-def _check_header(header: list[str]) -> None:
-    if len(header) == 1:
-        mark = next((mark for mark in ";\t|" if mark in header[0]), None)
-        if mark is not None:
-            raise LossShapeError(
-                f"the table is separated by {mark!r}; expected commas. Convert it first, for example "
-                f"pandas.read_csv(path, sep={mark!r}).to_csv(new_path, index=False), "
-                "with decimal=',' if numbers are written 0,5"
-            )
-    repeated = sorted({name for name in header if header.count(name) > 1 and name})
-    if repeated:
-        raise LossShapeError(f"the table repeats columns {repeated}; expected each name once")
-    if "" in header:
-        raise LossShapeError(
-            f"column {header.index('') + 1} of the table has no name; expected one for each column. "
-            "If it is an index, write the table without: to_csv(path, index=False)"
-        )
-
-
-def read_parquet(file: IO[bytes], where: str) -> pd.DataFrame:
-    """Read a Parquet file.
+def from_frame(
+    frame: pd.DataFrame,
+    *,
+    name: str = "",
+    step: str | None = None,
+    sample: str | None = None,
+    loss: str | None = None,
+    drop: Sequence[str] = (),
+    incomplete: Incomplete = "refuse",
+) -> TrainingRun:
+    """Make a run from a wide or long table; see :func:`rdmviz.open_run` for the layouts and options.
 
     Raises
     ------
-    MissingExtraError
-        pyarrow is not installed.
-    TruncatedStoreError
-        The file is damaged.
-    """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError(f'opening {where} needs pyarrow: pip install "rdmviz[tables]"') from error
-    try:
-        frame: pd.DataFrame = parquet.read_table(file).to_pandas(ignore_metadata=True)
-    except (pa.ArrowException, OSError) as error:
-        raise TruncatedStoreError(f"{where} cannot be read ({error}); write it again") from error
-    return frame
-
-
-def from_frame(frame: pd.DataFrame, *, name: str = "") -> TrainingRun:
-    """Make a run from a wide or long table; see :func:`rdmviz.open_run` for the layouts.
-
-    Raises
-    ------
+    OptionError
+        A column that is named is not there.
     StepsError, LossShapeError, ProbeError, MetricError
         The table is no run.
+    DuplicateRowsError, MissingRowsError
+        It has two losses, or none, for a datapoint at a step.
     """
+    if any(label is not None for label in frame.index.names):
+        frame = frame.reset_index()  # an index that has a name is a column like any other
     repeated = sorted({str(column) for column in frame.columns[frame.columns.duplicated()]})
     if repeated:
-        raise LossShapeError(f"the table repeats columns {repeated}; expected each name once")
-    if "step" not in frame.columns:
+        raise LossShapeError(f"the table repeats columns {named(repeated)}; expected each name once")
+    absent = [column for column in drop if column not in frame.columns]
+    if absent:
+        raise OptionError(f"drop={absent[0]!r:.60}; the table has columns {named(frame.columns)}")
+    frame = frame.drop(columns=list(drop))
+    steps = column_for("step", frame.columns, step)
+    if steps is None:
         raise StepsError(
-            f"the table has columns {[str(c) for c in frame.columns[:8]]}; expected one called 'step', and "
-            "one per datapoint (wide) or 'sample' and 'loss' (long)"
+            f"the table has columns {named(frame.columns)}; expected one called 'step', and one per "
+            "datapoint (wide) or 'sample' and 'loss' (long). Say which column is what: "
+            "open_run(path, step='...', sample='...', loss='...')"
         )
     if len(frame) == 0:
         raise LossShapeError("the table has no rows; expected at least one recorded step")
-    if {"sample", "loss"} <= set(frame.columns):
-        return _from_long(frame, name)
-    return _from_wide(frame, name)
+    samples = column_for("sample", frame.columns, sample)
+    losses = column_for("loss", frame.columns, loss)
+    if (sample or loss) and (samples is None or losses is None):
+        lacking = "sample" if samples is None else "loss"
+        raise LossShapeError(
+            f"the table has columns {named(frame.columns)}; none is called {lacking!r}. Say which one is: "
+            f"open_run(path, {lacking}='...')"
+        )
+    if samples is None or losses is None:
+        return _from_wide(frame, steps, name)
+    if len({steps, samples, losses}) < 3:
+        raise OptionError(
+            f"step={steps!r:.60}, sample={samples!r:.60}, loss={losses!r:.60}; expected three columns"
+        )
+    return _from_long(frame, _Roles(steps, samples, losses), name, incomplete)
 
 
-def _from_wide(frame: pd.DataFrame, name: str) -> TrainingRun:
-    metrics = [column for column in frame.columns if str(column).startswith(_METRICS)]
-    samples = [column for column in frame.columns if column != "step" and column not in metrics]
+class _Roles(NamedTuple):
+    step: Any
+    sample: Any
+    loss: Any
+
+
+def _from_wide(frame: pd.DataFrame, step: Any, name: str) -> TrainingRun:
+    metrics = [
+        column
+        for column in frame.columns
+        if column != step and (str(column).startswith(_METRICS) or column in _LOGGED_BESIDE)
+    ]
+    samples = [column for column in frame.columns if column != step and column not in metrics]
     if not samples:
-        raise LossShapeError("the table has no datapoint columns beside 'step'; expected at least two")
+        raise LossShapeError(f"the table has no datapoint columns beside {step!r:.60}; expected at least two")
+    steps = _integers(frame, step)
+    order = np.argsort(steps, kind="stable")
+    twice = np.flatnonzero(np.diff(steps[order]) == 0)
+    if len(twice):
+        one, other = order[twice[0]], order[twice[0] + 1]
+        raise DuplicateRowsError(
+            f"rows {one} and {other} of the table are both of step {steps[one]}; expected one row per step. "
+            "Drop one of them, or, if each row is of one datapoint, say which columns name it and hold its "
+            "loss: open_run(path, sample='...', loss='...')"
+        )
     loss = np.stack([_numbers(frame, column) for column in samples], axis=1)
     # Column titles say which datapoint is which; a plain count says nothing.
     titles = [str(column) for column in samples]
     counted = titles == [str(index) for index in range(len(titles))]
     return TrainingRun.from_arrays(
         loss,
-        _integers(frame, "step"),
+        steps,
         probe=None if counted else {"column": titles},
         metrics={str(column).removeprefix(_METRICS): _numbers(frame, column) for column in metrics},
         name=name,
     )
 
 
-def _from_long(frame: pd.DataFrame, name: str) -> TrainingRun:
-    steps, row = np.unique(_integers(frame, "step"), return_inverse=True)
-    labels = frame["sample"].to_numpy()
+def _from_long(frame: pd.DataFrame, roles: _Roles, name: str, incomplete: Incomplete) -> TrainingRun:
+    steps, row = np.unique(_integers(frame, roles.step), return_inverse=True)
+    labels = _cells(frame, roles.sample)
     if is_text(labels):
         labels = whole_numbers(labels)
     codes, names = pd.factorize(labels, sort=labels.dtype.kind != "O")
     if (codes < 0).any():
         raise ProbeError(
-            "column 'sample' has empty cells; expected a number or text that names the datapoint"
+            f"column {str(roles.sample)!r:.60} has empty cells; expected a number or text that names the "
+            "datapoint"
         )
     shape = (len(steps), len(names))
     cell = row * shape[1] + codes
-    # Sorted first: a sparse table of many steps and samples would need a count for each pair of them.
-    filled, counts = np.unique(cell, return_counts=True)
-    if len(filled) != shape[0] * shape[1] or len(filled) != len(cell):
+    # Sorted: a sparse table of many steps and samples would need a count for each pair of them.
+    filled, first, counts = np.unique(cell, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        wrong = int(np.argmax(counts > 1))
+        other = int(np.flatnonzero(cell == filled[wrong])[1])
+        raise DuplicateRowsError(
+            f"step {steps[filled[wrong] // shape[1]]} has {counts[wrong]} losses for sample "
+            f"{_shown(names[filled[wrong] % shape[1]])} (rows {first[wrong]} and {other} of the table); "
+            "expected exactly one for each step and sample. Drop the repeats, or name the column that tells "
+            "them apart: open_run(path, sample='...')"
+        )
+    if len(filled) != shape[0] * shape[1]:
+        if incomplete != "refuse":
+            return _without(frame, roles, name, incomplete, row, codes, shape)
         lost = int(np.argmax(np.append(filled, -1) != np.arange(len(filled) + 1)))
-        twice = int(filled[np.argmax(counts > 1)]) if (counts > 1).any() else lost
-        wrong = min(lost, twice) if lost < shape[0] * shape[1] else twice
-        found = int(counts[filled == wrong].sum())
-        sample = names[wrong % shape[1]]
-        raise LossShapeError(
-            f"step {steps[wrong // shape[1]]} has {found} losses for sample "
-            f"{sample.item() if isinstance(sample, np.generic) else sample!r}; "
-            "expected exactly one for each step and sample"
+        raise MissingRowsError(
+            f"step {steps[lost // shape[1]]} has 0 losses for sample {_shown(names[lost % shape[1]])}; "
+            f"expected exactly one for each step and sample ({shape[0] * shape[1] - len(filled):,} of "
+            f"{shape[0] * shape[1]:,} missing). Leave out the samples that are not in every step with "
+            "open_run(path, incomplete='drop_samples'), or the steps that do not hold every sample with "
+            "'drop_steps'"
         )
     loss = np.empty(shape)
-    loss[row, codes] = _numbers(frame, "loss")
+    loss[row, codes] = _numbers(frame, roles.loss)
     order = np.empty(shape, dtype=np.intp)
     order[row, codes] = np.arange(len(frame))
     probe: dict[str, Any] = {}
@@ -173,24 +167,73 @@ def _from_long(frame: pd.DataFrame, name: str) -> TrainingRun:
         probe["label"] = np.asarray(names)
     metrics: dict[str, Any] = {}
     for column in frame.columns:
-        if column in ("step", "sample", "loss"):
+        if column in roles:
             continue
-        values = frame[column].to_numpy()[order]
-        if (_same(values[:1], values)).all():
+        values = _cells(frame, column)[order]
+        if _same(values[:1], values).all():
             probe[str(column)] = column_of(values[0])
-        elif (_same(values[:, :1], values)).all():
+        elif _same(values[:, :1], values).all():
             metrics[str(column)] = _numbers(pd.DataFrame({column: values[:, 0]}), column, MetricError)
         else:
             raise ProbeError(
-                f"column {str(column)!r} changes within samples and within steps; expected one value per "
-                "sample (a fact about it) or one per step (a metric). Drop it before opening the table"
+                f"column {str(column)!r:.60} changes within samples and within steps; expected one value per "
+                "sample (a fact about it) or one per step (a metric). Leave it out: "
+                f"open_run(path, drop=[{str(column)!r:.60}])"
             )
     return TrainingRun.from_arrays(loss, steps, probe=probe, metrics=metrics, name=name)
+
+
+def _without(
+    frame: pd.DataFrame,
+    roles: _Roles,
+    name: str,
+    incomplete: Incomplete,
+    row: np.ndarray,
+    codes: np.ndarray,
+    shape: tuple[int, int],
+) -> TrainingRun:
+    """Make a run of what is whole: no cell of the table stands for two."""
+    what, place, count, of = (
+        ("samples", codes, shape[1], shape[0])
+        if incomplete == "drop_samples"
+        else ("steps", row, shape[0], shape[1])
+    )
+    whole = np.bincount(place, minlength=count) == of
+    if not whole.any():
+        other = "drop_steps" if incomplete == "drop_samples" else "drop_samples"
+        raise MissingRowsError(
+            f"none of the {count:,} {what} is whole, so incomplete={incomplete!r} leaves nothing; try "
+            f"{other!r}"
+        )
+    run = _from_long(frame[whole[place]], roles, name, "refuse")
+    run.attrs[f"dropped_{what}"] = int(count - whole.sum())
+    return run
+
+
+def _shown(sample: Any) -> str:
+    return f"{sample.item() if isinstance(sample, np.generic) else sample!r:.60}"
+
+
+def _cells(frame: pd.DataFrame, column: Any) -> np.ndarray:
+    """Return a column whose cells are numbers, booleans, texts or nothing."""
+    values: np.ndarray = frame[column].to_numpy()
+    if values.dtype.kind == "O":
+        values = np.array([None if value is pd.NA else value for value in values] + [None], dtype=object)[:-1]
+        for index, value in enumerate(values):
+            if not (value is None or isinstance(value, str | Number)):
+                raise ProbeError(
+                    f"row {index} of column {str(column)!r:.60} is a {type(value).__name__}, {value!r:.40}; "
+                    f"expected a number or text. Leave the column out: open_run(path, "
+                    f"drop=[{str(column)!r:.60}])"
+                )
+    return values
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     if one.dtype.kind == "f":
         return np.asarray((one == other) | (np.isnan(one) & np.isnan(other)))
+    if one.dtype.kind == "O":
+        return np.asarray((one == other) | (pd.isna(one) & pd.isna(other)), dtype=bool)
     return np.asarray(one == other)
 
 
@@ -202,21 +245,23 @@ def _numbers(frame: pd.DataFrame, column: Any, wrong: type[ValueError] = LossSha
     for index, value in enumerate(values.tolist()):
         try:
             numbers[index] = number(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise wrong(
-                f"row {index} of column {str(column)!r} is {value!r:.40}; expected a number "
+                f"row {index} of column {str(column)!r:.60} is {value!r:.40}; expected a number "
                 "(write nan where there is none)"
             ) from error
     return numbers
 
 
-def _integers(frame: pd.DataFrame, column: str) -> np.ndarray:
+def _integers(frame: pd.DataFrame, column: Any) -> np.ndarray:
     values: np.ndarray = frame[column].to_numpy()
     if values.dtype.kind in "iu":
         return values
     try:
+        if values.dtype.kind == "f":
+            return whole_floats(values)
         if not is_text(values):
             raise ValueError(f"dtype {values.dtype}")
         return integers(values.tolist())
     except (ValueError, OverflowError) as error:
-        raise StepsError(f"column {column!r} does not hold integers ({error})") from error
+        raise StepsError(f"column {str(column)!r:.60} does not hold integers ({error})") from error

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
-__all__ = ["column_of", "integers", "is_text", "number", "whole_numbers"]
+__all__ = ["column_of", "integers", "is_text", "named", "number", "whole_floats", "whole_numbers"]
 
-_EXACT = 2**53
+_EXACT, _MOST_NAMES = 2**53, 8
+
+
+def named(columns: Iterable[Any]) -> str:
+    """Return the first few names of columns as a message shows them, however many and long they are."""
+    names = list(columns)
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"[{', '.join(f'{str(name)!r:.40}' for name in names[:_MOST_NAMES])}]{more}"
 
 
 def is_text(values: np.ndarray) -> bool:
@@ -27,11 +36,13 @@ def number(text: Any) -> float:
     """
     if isinstance(text, str) and ("_" in text or not text.isascii()):
         raise ValueError(f"{text!r:.40} is no number")
-    return float(text)
+    if not isinstance(text, str | Number):  # a list of one number would pass for it
+        raise TypeError(f"a {type(text).__name__} is no number")
+    return float(text)  # type: ignore[arg-type]  # of a Number that is complex: TypeError
 
 
 def integers(texts: list[str]) -> np.ndarray:
-    """Return texts as int64.
+    """Return texts as int64; ``12.0``, as tables of floats are written, is 12.
 
     Raises
     ------
@@ -41,7 +52,21 @@ def integers(texts: list[str]) -> np.ndarray:
     odd = next((text for text in texts if "_" in text or not text.isascii()), None)
     if odd is not None:
         raise ValueError(f"{odd!r:.40} is no integer")
-    return np.array([int(text) for text in texts], dtype=np.int64)
+    return np.array([int(text[:-2] if text.endswith(".0") else text) for text in texts], dtype=np.int64)
+
+
+def whole_floats(values: np.ndarray) -> np.ndarray:
+    """Return floats that are integers as int64.
+
+    Raises
+    ------
+    ValueError
+        One of them has a fraction, is not finite, or is too large to be one integer and not its neighbour.
+    """
+    odd = np.flatnonzero(~((values == np.floor(values)) & (np.abs(values) < _EXACT)))
+    if len(odd):
+        raise ValueError(f"row {odd[0]} is {values[odd[0]]}")
+    return values.astype(np.int64)
 
 
 def whole_numbers(values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from zarr.core.sync import sync
 from rdmviz.errors import StoreLockedError
 from rdmviz.pictures import picture_dims
 from rdmviz.store.layout import COMPRESSORS, KEY, PLAIN, SCHEMA, array_names, chunk_rows, encode_text
+from rdmviz.store.snapshots import SnapshotWriter, StoredSnapshots
 
 __all__ = ["GrowingStore", "create"]
 
@@ -79,6 +81,7 @@ class GrowingStore:
         self._curves = {name: self._array(f"metrics/{array}") for name, array in self._metrics.items()}
         self.identity: str = self._head["id"]
         self.written = self._counted = int(self._head["rows"])
+        self.snapshots = SnapshotWriter(partial(_new, self._group, overwrite=True), self.samples)
         self._cut()
 
     @property
@@ -127,6 +130,9 @@ class GrowingStore:
         head["metrics"] = [{"name": name, "array": array} for name, array in self._metrics.items()]
         if lost:
             head["lost"] = [list(gap) for gap in lost]
+        head.pop("snapshots", None)
+        if snapshots := self.snapshots.head:
+            head["snapshots"] = snapshots
         if head == self._head:
             return
         self._group.attrs[KEY] = head  # one file, replaced as a whole: the commit
@@ -139,6 +145,10 @@ class GrowingStore:
         self._head.pop("lost", None)
         self.commit(lost)
         self._cut()
+
+    def go_on(self, kept: StoredSnapshots, last: int | None) -> None:
+        """Add snapshots to those that are there, of which those after a step are dropped."""
+        self.snapshots.resume(self._group, kept, last)
 
     def check_undisturbed(self) -> None:
         """Check that the store is as it was left: a place that vanished must not be filled anew.

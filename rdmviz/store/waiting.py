@@ -21,6 +21,7 @@ from rdmviz.errors import RecordingWarning, StepsError, StoreExistsError, StoreL
 from rdmviz.store.growing import GrowingStore
 from rdmviz.store.locks import RENEW_SECONDS, RecordingLock
 from rdmviz.store.rows import checked_row
+from rdmviz.store.snapshots import Parts
 
 __all__ = ["Ending", "WaitingRows"]
 
@@ -105,12 +106,18 @@ class WaitingRows:
         """What tells this recording from any other at the same path."""
         return self._store.identity
 
-    def add(self, step: Any, losses: Any, metrics: Mapping[str, float] | None) -> None:
-        """Take one row.
+    def add(
+        self,
+        step: Any,
+        losses: Any,
+        metrics: Mapping[str, float] | None,
+        snapshot: Parts | None = None,
+    ) -> None:
+        """Take one row, and a snapshot with it.
 
         Raises
         ------
-        LossShapeError, StepsError, MetricError
+        LossShapeError, StepsError, MetricError, SnapshotError
             The row does not fit; nothing of it is kept.
         StoreExistsError
             The recording has ended.
@@ -132,6 +139,9 @@ class WaitingRows:
                 )
             except StepsError as error:
                 raise self._with_way_out(error) from error
+            if snapshot is not None:
+                self._store.snapshots.check(number, snapshot)
+                self._store.snapshots.add(number, snapshot)
             if len(self._rows) >= self._most and self._failure:
                 told = self._lose(number)
             else:
@@ -146,7 +156,9 @@ class WaitingRows:
             waiting = len(self._rows)
             if waiting == 1 or waiting >= self._store.height:
                 self._taking.notify()
-        if self._thread is None or self._flush_seconds == 0:
+        if snapshot is not None:
+            self.flush()  # at once: snapshots are large
+        elif self._thread is None or self._flush_seconds == 0:
             if self._due():
                 self.flush()
         else:
@@ -182,7 +194,7 @@ class WaitingRows:
             self._thread.join(_PATIENCE_SECONDS)
         self.flush()
         unfinished = bool(self._rows)
-        if not unfinished:
+        if not unfinished and not self._store.snapshots.waiting:
             try:
                 self._ending.finish()
             except Exception as error:
@@ -262,6 +274,9 @@ class WaitingRows:
                 self._taking.notify_all()
             if not count:
                 break
+        if self._store.snapshots.waiting:  # after the rows, for which there may be room
+            self._store.snapshots.write()
+            self._store.commit(lost)
         self._failure, self._retry = "", _RETRY_SECONDS[0]
         self._next = time.monotonic() + self._flush_seconds
 
@@ -301,6 +316,8 @@ class WaitingRows:
                 text += f". {self._ending.rescue(self._steps, self._rows, self._measured)}"
             except Exception as error:
                 text += f", and {len(self._rows)} rows are lost: nor can they be kept elsewhere ({error})"
+        if waiting := self._store.snapshots.waiting:
+            text += f"; snapshots that could not be written are lost: steps {', '.join(map(str, waiting))}"
         if self._lost_rows:
             text += f"; {self._lost_rows} rows are lost for want of memory: {_spans(self._lost)}"
         elif not unfinished:

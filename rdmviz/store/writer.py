@@ -34,6 +34,7 @@ from rdmviz.store.replacing import check_room, replacing, write_zip
 from rdmviz.store.resuming import resumable
 from rdmviz.store.room import check_writable
 from rdmviz.store.rows import checked_memory, checked_seconds, checked_step
+from rdmviz.store.snapshots import Parts
 from rdmviz.store.waiting import WaitingRows
 from rdmviz.validation import checked_attrs, checked_probe
 
@@ -172,7 +173,13 @@ class RunWriter:
         )
         weakref.finalize(self, self._rows.abandon).atexit = False
 
-    def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
+    def append(
+        self,
+        step: int,
+        losses: Any,
+        metrics: Mapping[str, float] | None = None,
+        snapshot: Parts | None = None,
+    ) -> None:
         """Add one row.
 
         Parameters
@@ -183,13 +190,15 @@ class RunWriter:
             Loss of each datapoint.
         metrics : mapping, optional
             Name to number; a metric that a row does not give is NaN there.
+        snapshot : mapping, optional
+            Kind and layer to array. It is written and committed at once, the row with it.
 
         Raises
         ------
-        LossShapeError, StepsError, MetricError
+        LossShapeError, StepsError, MetricError, SnapshotError
             The row does not fit; nothing of it is kept.
         """
-        self._rows.add(step, losses, metrics)
+        self._rows.add(step, losses, metrics, snapshot)
 
     def append_block(self, steps: np.ndarray, losses: np.ndarray) -> None:
         """Write rows ``(b, n)`` that are known to be valid, without committing them."""
@@ -320,6 +329,7 @@ def _cut(
 ) -> tuple[GrowingStore, int | None, list[list[int]]]:
     """Drop the rows after a step; return the store, its last step, and the gaps before that."""
     rows, lost = kept.shape[0], [list(gap) for gap in kept.lost]
+    store.go_on(kept.snapshots, None if drop_after is None else checked_step(drop_after))
     if drop_after is not None:
         rows = int(np.searchsorted(kept.steps, checked_step(drop_after), side="right"))
         lost = [gap for gap in lost if gap[0] <= drop_after]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Sequence
 from os import PathLike
@@ -18,11 +17,12 @@ from rdmviz.widgets.controls import Controls
 from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.datapoints import DatapointTable
-from rdmviz.widgets.frames import LARGEST_MAP
+from rdmviz.widgets.headline import Headline
 from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
 from rdmviz.widgets.mode_strip import ModeStrip
+from rdmviz.widgets.opening import telling_step
 from rdmviz.widgets.picturing import figure
 from rdmviz.widgets.preparing import Preparing, takes_long
 from rdmviz.widgets.scene import Scene
@@ -31,6 +31,7 @@ from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.status import StatusLine
 from rdmviz.widgets.tables import save_table
 from rdmviz.widgets.time_bar import TimeBar
+from rdmviz.widgets.trouble import told
 
 
 @overload
@@ -55,7 +56,9 @@ def explore(
     run
         The run, from `open_run`, `load_example`, a `Recorder` or `TrainingRun.from_arrays`; or two to eight.
     step
-        Recorded step to start at (of the first run); default the last one.
+        Recorded step to start at (of the first run); default, for one run, the most prominent peak of the
+        spectral heat capacity, else its largest value; the newest step of a run that is followed, and the
+        last place of a comparison.
     window
         Rows per window; default 64, less for runs of fewer than 192 rows.
     detrend
@@ -100,7 +103,11 @@ def explore(
     if isinstance(run, list | tuple):
         return compare(run, **options)
     require_run(run, "explore")
-    return Explorer(ExplorerState(cast(TrainingRun, run), **options))
+    state = ExplorerState(cast(TrainingRun, run), **options)
+    if step is not None or state.following:
+        return Explorer(state)
+    plane = ("plane_step",) if state.plane == "fixed" and chosen.get("plane_step") is None else ()
+    return Explorer(state, seek=("step", *plane))
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types
@@ -110,16 +117,20 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
     ----------
     state
         The one source of truth; several explorers may share it and then stay in step.
+    seek
+        Traits of the state that are set to the step that has most to tell once the curves are known, unless
+        time was moved before.
     """
 
-    def __init__(self, state: ExplorerState) -> None:
+    def __init__(self, state: ExplorerState, *, seek: tuple[str, ...] = ()) -> None:
         self.state = state
+        self._seek = seek, state.step
         self._composed = threading.Event()
         super().__init__()
         self.add_class("rdmviz-explorer")
         if takes_long(state.run, state.window):
             preparing = Preparing(state, state.window, self._compose)
-            self.children = [self._head(), preparing]
+            self.children = [Headline(state), preparing]
             preparing.start()
         else:
             self._compose()
@@ -141,11 +152,9 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         """Write one of the tables as CSV, see :func:`rdmviz.widgets.tables.table_csv`."""
         save_table(self.state, path, table)
 
-    def _head(self) -> ipywidgets.HTML:
-        return ipywidgets.HTML(_headline(self.state.run)).add_class("rdmviz-head")
-
     def _compose(self) -> None:
         state = self.state
+        self._go_to_what_tells()
         self.time = TimeBar(state)
         self.curves = WarningCurves(state)
         self.legend = Legend(state)
@@ -162,11 +171,19 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         before = self.children
         lower = [self.datapoints, self.keep]
-        self.children = [self._head(), self.controls, self.status, self.time, body, *lower]
+        self.children = [Headline(state), self.controls, self.status, self.time, body, *lower]
         close(*before)
         if self.comm is None:  # closed while the pictures were made in the thread that reads
             close(*self.children)
         self._composed.set()
+
+    def _go_to_what_tells(self) -> None:
+        (names, step), state = self._seek, self.state
+        with state.lock, told(state, "curves"):
+            if names and state.step == step:
+                found = telling_step(state)
+                for name in names:
+                    setattr(state, name, found)
 
     def _try_window(self, window: int) -> None:
         """Set the window, after a pass over the losses with its progress on the screen if one is needed."""
@@ -206,16 +223,3 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
     def scene(self) -> Scene:
         """The browser's half of the state."""
         return self.map.link.scene
-
-
-def _headline(run: TrainingRun) -> str:
-    """Title and facts of a run as HTML; every text of the run is escaped."""
-    title = html.escape(run.name or "Training run")
-    steps = f"steps {int(run.steps[0]):,} to {int(run.steps[-1]):,}"
-    facts = [f"{run.n_steps:,} recorded rows, {steps}", f"{run.n_samples:,} probe datapoints"]
-    if run.n_samples > LARGEST_MAP:
-        facts.append(f"{LARGEST_MAP:,} of them drawn, all of them computed")
-    columns = [html.escape(str(name)) for name in (*run.probe, *run.images)]
-    if columns:
-        facts.append("metadata: " + ", ".join(columns))
-    return f"<h3>{title}</h3><p>{' · '.join(facts)}</p>"

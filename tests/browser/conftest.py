@@ -182,6 +182,24 @@ def run_in_lab(page: Page, server: Server, name: str) -> None:
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
 
 
+EXECUTE = """code => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    return new Promise(resolve => {
+        const future = kernel.requestExecute({code});
+        let text = '';
+        future.onIOPub = message => { if (message.content.text) text += message.content.text; };
+        future.done.then(reply => resolve([reply.content.status, text]));
+    });
+}"""
+
+
+def tell(page: Page, code: str) -> str:
+    """Run code in the notebook's kernel, as another cell would, and return what it prints."""
+    status, printed = page.evaluate(EXECUTE, code)
+    assert status == "ok", printed
+    return str(printed).strip()
+
+
 def wait_drawn(page: Page, *, seconds: float = 30) -> None:
     """Wait for the stage's own word that it has drawn, and for the curves."""
     page.wait_for_selector(".rdmviz-map-view[data-step]", timeout=1000 * seconds)

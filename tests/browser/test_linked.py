@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import run_in_lab
+from conftest import run_in_lab, tell
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -35,16 +35,6 @@ AGREED = f"""() => {{
     return !one.busy && one.drawn.split(',').every(step => step === said)
         && Object.keys(one).every(key => one[key] === other[key]);
 }}"""
-
-EXECUTE = """code => {
-    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-    return new Promise(resolve => {
-        const future = kernel.requestExecute({code});
-        let text = '';
-        future.onIOPub = message => { if (message.content.text) text += message.content.text; };
-        future.done.then(() => resolve(text));
-    });
-}"""
 
 either = st.integers(0, 1)
 
@@ -112,7 +102,7 @@ def test_two_linked_explorers_never_disagree(two):
         @rule(row=st.integers(0, 399), chosen=st.lists(st.integers(0, 59), max_size=5))
         def drive_from_python(self, row, chosen):
             done.append("python")
-            two.evaluate(EXECUTE, f"state.step = {row}; state.selection = {chosen}")
+            tell(two, f"state.step = {row}; state.selection = {chosen}")
 
         @invariant()
         def they_agree(self):
@@ -135,6 +125,6 @@ def test_two_linked_explorers_never_disagree(two):
         ),
     )
     assert len(done) >= ACTIONS
-    told = two.evaluate(EXECUTE, "print(state.step, sorted(state.selection))")
+    told = tell(two, "print(state.step, sorted(state.selection))")
     said = two.locator(".rdmviz-step").first.get_attribute("aria-valuetext").replace(",", "")
     assert said == f"step {told.split()[0]}", "and the kernel's state is what they show"

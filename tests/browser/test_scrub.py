@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
+from itertools import pairwise
 
 import pytest
-from conftest import EXPLORE, agree, pixels, run_in_lab, wait_drawn
+from conftest import EXPLORE, agree, pixels, run_in_lab, tell, wait_drawn
 
 STEPS = 200
 LEAST_FRAMES_PER_SECOND = 20
@@ -61,6 +62,62 @@ def scrub_on(page) -> float:
     assert drawn[-1] == end > start
     assert all(before[name] != after[name] for name in before), [n for n in before if before[n] == after[n]]
     return len(drawn) / seconds
+
+
+@pytest.fixture
+def made(explorer):
+    """Rows whose frames the kernel made, in order, since last asked; before each it rests for `pause`."""
+    page = explorer.page
+    tell(
+        page,
+        """import time
+made, pause, frames = [], 0, explorer.state.link.frames
+def slowly(row, compute=frames._compute):
+    made.append(row)
+    time.sleep(pause)
+    return compute(row)
+frames._compute = slowly""",
+    )
+    return lambda: [int(row) for row in tell(page, "print(*made); made.clear()").split()]
+
+
+def all_fetched(page, made) -> None:
+    """Wait until the browser asks for no more frames."""
+    while True:
+        page.wait_for_timeout(400)
+        if not made():
+            return
+
+
+def test_a_scrub_that_outruns_the_kernel_leaves_out_rows_evenly(explorer, made):
+    page = explorer.page
+    slider = page.locator(".rdmviz-step")
+    slider.fill("300")
+    agree(page)
+    tell(page, "pause = 0.02; made.clear()")
+    page.get_by_label("Speed of play").select_option("4×")
+    page.evaluate(WATCH)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(3000)
+    rows = made()
+    page.get_by_role("button", name="Pause").click()
+    spacing = statistics.median(abs(b - a) for a, b in pairwise(rows))
+    drawn = page.evaluate("() => window.drawn.map(([, step]) => Number(step))")
+    assert 4 <= spacing <= 16, "240 rows a second, of which the kernel makes less than 50"
+    assert len(drawn) >= 3 * LEAST_FRAMES_PER_SECOND, "and it is as fluid as a slower scrub"
+    agree(page)  # at rest the frame is the slider's own, not its neighbour
+
+
+def test_frames_are_fetched_ahead_within_the_span(explorer, made):
+    page = explorer.page
+    page.locator(".rdmviz-step").fill("1200")
+    agree(page)
+    all_fetched(page, made)
+    tell(page, "state = explorer.state; state.span = tuple(int(state.run.steps[r]) for r in (1100, 2100))")
+    page.wait_for_timeout(1500)
+    rows = made()
+    assert len(rows) > 20
+    assert all(1100 <= row <= 2100 for row in rows), [row for row in rows if not 1100 <= row <= 2100]
 
 
 def test_the_frame_at_the_end_is_the_sliders_after_any_jumps(explorer):

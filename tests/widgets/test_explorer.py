@@ -35,6 +35,7 @@ def test_frames_are_answered_for_their_epoch(monkeypatch):
     monkeypatch.setattr(explorer.scene, "send", lambda content, buffers: sent.append((content, buffers)))
     explorer.scene._handle_custom_msg({"kind": "frames", "rows": [100, 101, 200, 103], "epoch": 1}, [])
     ((content, [packed]),) = sent
+    assert content.pop("frame_ms") > 0
     assert content == {"kind": "frames", "epoch": 1, "rows": [100, 101, 200, 103], "later": []}
     assert len(packed) == 4 * explorer.scene.layout["nbytes"]
 

@@ -52,18 +52,20 @@ function shadeToken(node, code) {
   node.style.background = `rgba(${TOKEN_SHADE.join(",")},${((TOKEN_SHADE_MOST * code) / 255).toFixed(3)})`;
 }
 
-// A thumbnail from RGBA bytes, or a place that says there is none.
+// A thumbnail from RGBA bytes, or a place that says there is none. An image: every canvas on a page costs each frame of a scrub,
+// drawn anew or not.
 function thumbnail(cell, [height, width, there], pixels, label) {
   if (!there) {
     cell.append(element("span", "rdmviz-no-picture", "no picture"));
     return;
   }
-  const canvas = makeCanvas(cell, label);
-  canvas.className = "rdmviz-thumbnail";
+  const canvas = element("canvas");
   [canvas.width, canvas.height] = [width, height];
-  canvas.style.aspectRatio = `${width} / ${height}`;
-  if (Math.max(width, height) < 48) canvas.classList.add("rdmviz-pixelated");
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+  const picture = element("img", "rdmviz-thumbnail");
+  if (Math.max(width, height) < 48) picture.classList.add("rdmviz-pixelated");
+  [picture.src, picture.alt] = [canvas.toDataURL(), label];
+  cell.append(picture);
 }
 
 // One scale for all small curves of a page, so that heights compare: logarithmic where all losses are positive.
@@ -76,24 +78,25 @@ function smallCurveScale(curves) {
   return { log, share: (loss) => (level(loss) - low) / (high - low || 1) };
 }
 
-function drawSmallCurve(canvas, curve, places, scale, theme) {
-  // Its size is its own: it may be drawn while the host has taken its page out of the layout.
-  const [width, height, ratio] = [SMALL_CURVE_WIDTH, SMALL_CURVE_HEIGHT, window.devicePixelRatio || 1];
-  [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
-  const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
-  context.strokeStyle = theme.dark ? "#7cc0f0" : "#1670ad";
-  context.lineWidth = 1.2;
-  context.lineJoin = "round";
-  context.beginPath();
-  let pen = false; // a loss that is no number leaves a gap
+// An empty curve, to be drawn: SVG, for the reason above.
+function smallCurve(cell, label) {
+  const svg = svgElement("svg", {
+    viewBox: `0 0 ${SMALL_CURVE_WIDTH} ${SMALL_CURVE_HEIGHT}`, class: "rdmviz-small-curve", role: "img", "aria-label": label,
+  });
+  const path = svg.appendChild(svgElement("path", {}));
+  cell.append(svg);
+  return path;
+}
+
+function drawSmallCurve(path, curve, places, scale) {
+  const [width, height] = [SMALL_CURVE_WIDTH, SMALL_CURVE_HEIGHT];
+  let [d, pen] = ["", "M"]; // a loss that is no number leaves a gap
   for (let k = 0; k < curve.length; k++) {
     const known = Number.isFinite(curve[k]);
-    const [x, y] = [1 + places[k] * (width - 2), height - 2 - scale.share(curve[k]) * (height - 4)];
-    if (known) pen ? context.lineTo(x, y) : context.moveTo(x, y);
-    pen = known;
+    if (known) d += `${pen}${(1 + places[k] * (width - 2)).toFixed(2)} ${(height - 2 - scale.share(curve[k]) * (height - 4)).toFixed(2)}`;
+    pen = known ? "L" : "M";
   }
-  context.stroke();
+  path.setAttribute("d", d);
 }
 
 function formatTableValue(kind, value) {

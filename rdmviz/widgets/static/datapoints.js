@@ -91,8 +91,7 @@ function renderDatapoints(model, el, scene) {
             const c = imageColumns.findIndex((column) => column.key === key);
             thumbnail(cell, row.images[c], pictures[c][r], `${title} of datapoint ${row.sample}`);
           } else if (kind === "curve") {
-            made.curve = makeCanvas(cell, `Loss of datapoint ${row.sample} over the run`);
-            made.curve.className = "rdmviz-small-curve";
+            made.curve = smallCurve(cell, `Loss of datapoint ${row.sample} over the run`);
             made.mark = cell.appendChild(element("span", "rdmviz-curve-mark"));
           } else if (key in row.facts) {
             textCell(cell, row.facts[key], () => send({ kind: "text", sample: row.sample, key }));
@@ -123,13 +122,13 @@ function renderDatapoints(model, el, scene) {
     });
   };
 
-  const curves = (theme) => {
+  const curves = () => {
     const rows = typedTrait(model, "curve_rows", Uint32Array);
     const losses = typedTrait(model, "curves", Float32Array);
     const [first, last] = [shared.steps[0], shared.steps[shared.steps.length - 1]];
     const places = Array.from(rows, (row) => (shared.steps[row] - first) / (last - first || 1));
     const scale = smallCurveScale(losses);
-    cells.forEach((made, r) => drawSmallCurve(made.curve, losses.subarray(r * rows.length, (r + 1) * rows.length), places, scale, theme));
+    cells.forEach((made, r) => drawSmallCurve(made.curve, losses.subarray(r * rows.length, (r + 1) * rows.length), places, scale));
     const every = rows.length < shared.steps.length ? `${rows.length} of ${formatStep(shared.steps.length)} recorded rows` : "every recorded row";
     curvesAre = `Loss at ${every}; one scale for all of these rows${scale.log ? ", logarithmic" : ""}`;
   };
@@ -164,10 +163,11 @@ function renderDatapoints(model, el, scene) {
     const others = rows !== fresh.rows || columns !== fresh.columns;
     if (others) fill(rows, columns);
     values(columns);
-    if (others || theme !== fresh.theme) curves(theme);
+    if (others) curves();
+    table.style.setProperty("--rdmviz-curve", theme.dark ? "#7cc0f0" : "#1670ad");
     const sorted = model.get("sorted_by");
     if (others || sorted !== fresh.sorted) header(columns);
-    fresh = { rows, columns, theme, sorted };
+    fresh = { rows, columns, sorted };
     marks();
     cursor(theme);
     root.dataset.step = String(shared.steps[model.get("at")]);
@@ -297,7 +297,9 @@ function tableBar(root, model, choose, send) {
     node.dir = "auto";
     node.setAttribute("role", "status");
   }
-  root.append(figcaption, caption, note);
+  const told = element("div", "rdmviz-table-told"); // one place for both, so that nothing below moves
+  told.append(caption, note);
+  root.append(figcaption, told);
   const changed = listening(model, ["query"], () => {
     if (find !== find.ownerDocument.activeElement) find.value = model.get("query");
     else if (!model.get("query")) find.value = "";

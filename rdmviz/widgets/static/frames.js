@@ -1,6 +1,7 @@
 // Frames held in the browser: what the map, matrix and spectrum show at one recorded step, packed by the kernel.
 // What the person looks at now goes first, then the rows just ahead, then a coarse grid over the span of time on screen
-// (so that a fast drag always finds a frame near by), then all the rest around the current row, until the budget is full.
+// (so that a fast drag always finds a frame near by), then the rest of the span around the current row, until the budget is full.
+// Where time moves faster than a row per refresh of the screen, or than the kernel computes, rows in between are left out.
 
 const BUDGET_BYTES = 10e6;
 const GRID_SHARE = 0.2; // of the budget
@@ -10,6 +11,10 @@ const URGENT_FRAMES = 4;
 const NEAR_ROWS = 96;
 const CATCH_UP_ROWS = 32;
 const IN_FLIGHT = 2; // the kernel computes one answer while the other is on its way
+const SCREEN_MS = 1000 / 60;
+const REST_MS = 150; // between two moves: longer, and the person has stopped, or clicks
+const WIDEST_PACE = 16;
+const MARGIN = 1.4; // frames come faster than time passes them, so that some are always there ahead
 
 class FrameStore {
   constructor(scene) {
@@ -21,18 +26,33 @@ class FrameStore {
     this.direction = scene.get("index") === scene.get("count") - 1 ? -1 : 1; // at the end there is nothing ahead
     this.stuck = false; // the kernel could not answer: ask again when the person moves on
     this.last = scene.get("index");
+    [this.movedAt, this.speed, this.frameMs] = [-Infinity, 0, 0]; // rows per ms; of the kernel for a frame
     scene.on("msg:custom", (content, buffers) => this.receive(content, buffers));
     scene.on("change:epoch", () => this.forget());
     scene.on("change:span", () => this.fetch());
     scene.on("change:index", () => {
       const index = scene.get("index");
-      if (index !== this.last) this.direction = index > this.last ? 1 : -1;
-      this.last = index;
+      this.move(index);
       this.stuck = false;
       this.fetch();
     });
     scene.on("change:count", () => this.fetch()); // rows were recorded since
     this.fetch();
+  }
+
+  move(index) {
+    if (index === this.last) return;
+    const [way, now] = [index > this.last ? 1 : -1, performance.now()];
+    const since = now - this.movedAt;
+    const goesOn = way === this.direction && since < REST_MS;
+    this.speed = goesOn ? 0.8 * this.speed + (0.2 * Math.abs(index - this.last)) / Math.max(since, 1) : 0;
+    [this.direction, this.last, this.movedAt] = [way, index, now];
+  }
+
+  // Rows from one frame to the next of those that the screen can show, and the kernel make, at the present speed.
+  get pace() {
+    if (performance.now() - this.movedAt > REST_MS) return 1;
+    return Math.max(1, Math.min(WIDEST_PACE, Math.round(this.speed * Math.max(SCREEN_MS, MARGIN * this.frameMs))));
   }
 
   // Frames asked for at once.
@@ -99,23 +119,30 @@ class FrameStore {
       }
       return found;
     };
-    if (missing(index)) return collect(this.ahead(index, URGENT_FRAMES), URGENT_FRAMES);
-    const near = collect(this.ahead(index, NEAR_ROWS), this.chunk).filter((row) => within(row) >= 0);
+    const { pace } = this;
+    const urgent = missing(index);
+    if (urgent && pace === 1) return collect(this.ahead(index, URGENT_FRAMES), URGENT_FRAMES);
+    // What is asked for now comes when time is further on.
+    const lead = urgent ? Math.round(this.speed * this.frameMs * URGENT_FRAMES) : 0;
+    const near = collect(this.ahead(index + this.direction * lead, NEAR_ROWS, pace), urgent ? URGENT_FRAMES : this.chunk).filter((row) => within(row) >= 0);
     if (near.length) return near;
     const cells = Math.ceil((high - low) / stride);
     const grid = collect(outward(Math.round(index / stride), 1, cells, (k) => within(k * stride)), this.chunk);
     if (grid.length) return grid;
     const reach = Math.floor(0.4 * (this.capacity - cells));
-    return collect(outward(index, this.direction, reach, (row) => row), this.chunk);
+    return collect(outward(index, this.direction, reach, within), this.chunk);
   }
 
-  *ahead(index, length) {
-    for (let d = 0; d < length; d++) yield index + this.direction * d;
+  // At a pace the rows are its multiples, so that frames asked for at different moments are evenly spread.
+  *ahead(index, length, pace = 1) {
+    const first = pace === 1 ? index : (Math.floor(index / pace) + (this.direction > 0 ? 1 : 0)) * pace;
+    for (let d = 0; d < length; d++) yield first + this.direction * d * pace;
   }
 
   receive(content, buffers) {
     if (content?.kind !== "frames" || content.epoch !== this.scene.get("epoch")) return;
     this.flying = Math.max(0, this.flying - 1);
+    this.frameMs = content.frame_ms;
     const layout = this.scene.get("layout");
     const view = buffers[0];
     const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);

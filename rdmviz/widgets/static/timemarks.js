@@ -8,13 +8,8 @@ const MARK_KINDS = {
 const MOST_MARKS = 300;
 
 function markShape(kind) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "0 0 12 12");
-  svg.setAttribute("class", `rdmviz-shape rdmviz-shape-${kind}`);
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", MARK_KINDS[kind].path);
-  svg.append(path);
+  const svg = svgElement("svg", { viewBox: "0 0 12 12", class: `rdmviz-shape rdmviz-shape-${kind}`, "aria-hidden": "true" });
+  svg.append(svgElement("path", { d: MARK_KINDS[kind].path }));
   return svg;
 }
 
@@ -66,7 +61,7 @@ function renderMarks(scene, place) {
       const button = element("button", `rdmviz-mark rdmviz-mark-${kind}`);
       button.type = "button";
       button.dataset.row = String(row);
-      button.dataset.key = `${kind} ${step}`;
+      button.dataset.key = `${kind} ${step} ${text ?? ""}`; // several bookmarks may be at one step
       button.style.left = `${100 * place(row)}%`;
       button.tabIndex = k === current ? 0 : -1;
       const words = `${MARK_KINDS[kind].one} at step ${formatStep(step)}`;
