@@ -159,7 +159,6 @@ class RunWriter:
             if lock is not None:
                 lock.release()
             raise
-        in_memory = self._place is None or is_zip(self._place)
         self._rows = WaitingRows(
             store,
             "the run in memory" if self._place is None else str(self._place),
@@ -168,7 +167,7 @@ class RunWriter:
             lost=lost,
             flush_seconds=flush_seconds,
             memory_mb=memory_mb,
-            alone=in_memory,
+            alone=self._place is None,
             ending=_Ending(self._place, self._files, self._made),
         )
         weakref.finalize(self, self._rows.abandon).atexit = False
@@ -216,11 +215,6 @@ class RunWriter:
     def identity(self) -> str:
         """What tells this recording from any other at the same path."""
         return self._rows.identity
-
-    @property
-    def memory(self) -> dict[str, bytes]:
-        """Files of a store that is kept in memory, by name; empty for one that is not."""
-        return {key: buffer.to_bytes() for key, buffer in self._files.items()}
 
     def read(self) -> RunStore:
         """Return the committed rows for reading."""

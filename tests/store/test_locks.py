@@ -127,17 +127,18 @@ def test_of_many_that_come_at_once_one_gets_it(tmp_path):
     assert names(tmp_path) == set()
 
 
-def test_one_that_nobody_holds_any_more_unlocks(tmp_path):
-    writer = RunWriter(tmp_path / "run", 3, flush_seconds=1e9)
+@pytest.mark.parametrize("name", ["run", "run.zip"])
+def test_one_that_nobody_holds_any_more_is_written_and_unlocked(tmp_path, name):
+    writer = RunWriter(tmp_path / name, 3, flush_seconds=1e9)
     writer.append(0, [1, 2, 3])
     writer.flush()
     writer.append(1, [1, 2, 3])
     del writer
     patience = time.monotonic() + 10
-    while ".run.lock" in names(tmp_path):
+    while f".{name}.lock" in names(tmp_path):
         assert time.monotonic() < patience
         time.sleep(0.01)
-    assert open_run(tmp_path / "run").n_steps == 2
+    assert open_run(tmp_path / name).n_steps == 2
 
 
 def lock_of(path, **facts) -> None:
