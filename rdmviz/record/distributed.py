@@ -145,6 +145,12 @@ class Ranks:
         (missing, given), *_ = self._gathered(np.array([number is None, number or 0]))
         return None if missing else int(given)
 
+    def block_of_first(self, block: np.ndarray) -> np.ndarray:
+        """Return the numbers that rank 0 gives, of the shape and dtype that all ranks give."""
+        sent = torch.from_numpy(np.array(block))
+        self._call(lambda: dist.broadcast(sent, 0, group=self._group))
+        return np.asarray(sent.numpy())
+
     def take_buffers_of_first(self, model: nn.Module) -> None:
         """Give a model on every rank the buffers that rank 0 would save.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from numbers import Integral
 from os import PathLike
 from types import TracebackType
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from rdmviz.errors import NonFiniteLossError, OptionError, StepsError, TruncatedStoreError
+from rdmviz.errors import NonFiniteLossError, NoRowsYetError, OptionError, StepsError, TruncatedStoreError
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
 from rdmviz.record.probe import LossFn, Probe, as_probe
+from rdmviz.record.resuming import go_on
 from rdmviz.record.schedules import Schedule, checked_schedule, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
@@ -187,6 +188,17 @@ class Recorder:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
                 check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
+        if resume and self._probe is not None:
+            self._go_on(self._probe.samples)
+
+    def _go_on(self, samples: int) -> None:
+        """Be where the recording at the path was."""
+        taken = None if self._taker is None else self._taker.schedule
+        with agreed(self._ranks, "read the run"):
+            run = None
+            with suppress(NoRowsYetError):
+                run = None if self._writer is None else TrainingRun.from_store(self._writer.read())
+        self._last_step = go_on(run, self._schedule, taken, samples, self._ranks)
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
@@ -234,7 +246,14 @@ class Recorder:
                 "For losses computed elsewhere use append(step, losses)"
             )
         if self._last_step is not None and step <= self._last_step:
-            raise StepsError(f"step {step} after step {self._last_step}; expected an increasing integer")
+            way_out = (
+                ". To go on from an older checkpoint, drop the rows after it: Recorder(..., resume=True, "
+                "drop_after=step)"
+            )
+            raise StepsError(
+                f"step {step} after step {self._last_step}; expected an increasing integer"
+                f"{way_out if self._options['resume'] else ''}"
+            )
         if self._taker is not None:
             self._taker.check(model)
         if not due:
@@ -329,6 +348,8 @@ class Recorder:
                 checked_row(step, row, measured, last=self._last_step)
                 if self._writes:
                     self._writer = RunWriter(self._path, len(row), **self._options)
+                if self._options["resume"]:
+                    self._go_on(len(row))
             if self._writer is not None:
                 self._writer.append(step, row, measured, snapshot)
             self._last_step = checked_step(step)

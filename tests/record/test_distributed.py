@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from rdmviz import Recorder, open_run
 from rdmviz.errors import OptionError
 from rdmviz.record import Snapshots, distributed, per_sample_cross_entropy
+from rdmviz.record.schedules import Adaptive
 
 X = torch.randn(41, 6, generator=torch.Generator().manual_seed(1))  # odd: the shares differ in size
 Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
@@ -161,6 +162,17 @@ def a_model_that_is_spread(rank: int, folder: Path) -> dict:
     return {"told": told}
 
 
+def a_resumption(rank: int, folder: Path) -> dict:
+    dues, ends = [], []
+    for resume in (False, True, True):
+        every = Adaptive(least=8)
+        with Recorder(folder / "resumed", (X, Y), every=every, resume=resume) as recorder:
+            begin = 10 * len(ends)
+            dues += [recorder.record(step, make_model()) for step in range(begin, begin + 10)]
+        ends.append(recorder.last_step)
+    return {"dues": dues, "ends": ends}
+
+
 def a_rank_that_ends(rank: int, folder: Path) -> None:
     recorder = Recorder(None, (X, Y))
     if rank == 0:
@@ -232,6 +244,7 @@ CHECKS = [
     a_path_that_is_taken,
     a_share_without_datapoints,
     snapshots,
+    a_resumption,
     a_model_that_is_spread,
     a_trainer_of_lightning,
     a_trainer_of_transformers,
@@ -381,6 +394,16 @@ def test_a_snapshot_that_one_rank_cannot_take_is_taken_on_none(found):
     expected = make_model().eval()[0](X).detach()
     for layer in first["alone"]:  # the first by one rank, the other one by both
         torch.testing.assert_close(layer, expected)
+
+
+def test_a_recording_of_several_ranks_goes_on(found, folder):
+    first, second = found(a_resumption)
+    assert first == second
+    one = Recorder(None, (X, Y), every=Adaptive(least=8))
+    assert first["dues"] == [one.record(step, make_model()) for step in range(30)]
+    run = open_run(folder / "resumed")
+    assert run.steps.tolist() == np.flatnonzero(first["dues"]).tolist()
+    assert first["ends"][-1] == run.steps[-1]
 
 
 def test_weights_that_are_spread_over_the_ranks_are_refused(found):
