@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from numbers import Integral
 from os import PathLike
 from types import TracebackType
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from rdmviz.errors import NonFiniteLossError, OptionError, StepsError, TruncatedStoreError
+from rdmviz.errors import NonFiniteLossError, NoRowsYetError, OptionError, StepsError, TruncatedStoreError
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
 from rdmviz.record.probe import LossFn, Probe, as_probe
-from rdmviz.record.schedules import Schedule, checked_schedule, told
+from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunWriter, check_path
@@ -187,6 +187,20 @@ class Recorder:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
                 check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
+
+    def _go_on(self) -> None:
+        """Bring the last step, and the schedule, to where the run is that is resumed: on every rank."""
+        steps, rows = np.empty(0, np.int64), np.empty((0, 0), self._dtype)
+        with agreed(self._ranks, "read the run"), suppress(NoRowsYetError):
+            if self._writer is not None:
+                store = self._writer.read()
+                steps = store.steps[max(0, len(store.steps) - remembered(self._schedule)) :]
+                rows = store.rows(store.shape[0] - len(steps), store.shape[0])
+        if self._ranks is not None:
+            steps, rows = self._ranks.of_first(steps), self._ranks.of_first(rows)
+        if len(steps):
+            self._last_step = int(steps[-1])
+            replay(self._schedule, steps, rows)
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
