@@ -187,6 +187,8 @@ class Recorder:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
                 check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
+        if resume and self._probe is not None:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Bring the last step, and the schedule, to where the run is that is resumed: on every rank."""
