@@ -21,7 +21,7 @@ from rdmviz.record.probe import LossFn, Probe, as_probe
 from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
-from rdmviz.store import RunWriter, check_path
+from rdmviz.store import RunStore, RunWriter, check_path
 from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
 from rdmviz.store.snapshots import Parts
 
@@ -191,18 +191,28 @@ class Recorder:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Bring the last step, and the schedule, to where the run is that is resumed: on every rank."""
-        steps, rows = np.empty(0, np.int64), np.empty((0, 0), self._dtype)
+        """Bring the last step, and the schedules, to where the run is that is resumed: on every rank."""
+        steps = snapshots = np.empty(0, np.int64)
+        store = None
         with agreed(self._ranks, "read the run"), suppress(NoRowsYetError):
             if self._writer is not None:
                 store = self._writer.read()
-                steps = store.steps[max(0, len(store.steps) - remembered(self._schedule)) :]
-                rows = store.rows(store.shape[0] - len(steps), store.shape[0])
+                steps, snapshots = store.steps, store.snapshots.steps
+        self._last_step = self._replay(self._schedule, store, steps)
+        if self._taker is not None:
+            self._replay(self._taker.schedule, store, snapshots)
+
+    def _replay(self, schedule: Schedule, store: RunStore | None, steps: np.ndarray) -> int | None:
+        """Tell a schedule of the rows at these steps, and return the last of them."""
+        steps = steps[max(0, len(steps) - remembered(schedule)) :]
+        rows = np.empty((0, 0), self._dtype)
+        with agreed(self._ranks, "read the last rows"):
+            if store is not None and len(steps):
+                rows = np.stack([store.rows(at, at + 1)[0] for at in np.searchsorted(store.steps, steps)])
         if self._ranks is not None:
             steps, rows = self._ranks.of_first(steps), self._ranks.of_first(rows)
-        if len(steps):
-            self._last_step = int(steps[-1])
-            replay(self._schedule, steps, rows)
+        replay(schedule, steps, rows)
+        return int(steps[-1]) if len(steps) else None
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
