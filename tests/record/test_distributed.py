@@ -150,6 +150,16 @@ def snapshots(rank: int, folder: Path) -> dict:
     }
 
 
+def a_run_that_goes_on(rank: int, folder: Path) -> dict:
+    model, found = make_model(), []
+    for options in ({}, {"drop_after": 3}):
+        every = Adaptive(least=8)  # what is due depends on the last rows, which rank 0 alone can read
+        with Recorder(folder / "goes on", (X, Y), every=every, resume=True, **options) as recorder:
+            found.append(recorder.last_step)
+            found += [recorder.record(step, model) for step in range((recorder.last_step or -1) + 1, 6)]
+    return {"found": found}
+
+
 def a_model_that_is_spread(rank: int, folder: Path) -> dict:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
@@ -245,6 +255,7 @@ CHECKS = [
     a_share_without_datapoints,
     snapshots,
     a_resumption,
+    a_run_that_goes_on,
     a_model_that_is_spread,
     a_trainer_of_lightning,
     a_trainer_of_transformers,
@@ -404,6 +415,13 @@ def test_a_recording_of_several_ranks_goes_on(found, folder):
     run = open_run(folder / "resumed")
     assert run.steps.tolist() == np.flatnonzero(first["dues"]).tolist()
     assert first["ends"][-1] == run.steps[-1]
+
+
+def test_ranks_go_on_together(found, folder):
+    # a loss that is still is looked at after 1, 2, 4, ... steps
+    expected = [None, True, True, False, True, False, False, 3, False, False]
+    assert [rank["found"] for rank in found(a_run_that_goes_on)] == [expected, expected]
+    assert open_run(folder / "goes on").steps.tolist() == [0, 1, 3]
 
 
 def test_weights_that_are_spread_over_the_ranks_are_refused(found):
