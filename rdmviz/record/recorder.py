@@ -283,7 +283,7 @@ class Recorder:
             snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
             self._append(number, losses, measured, snapshot)
             if taker is not None:
-                told(taker.schedule, number, losses.astype(self._dtype))
+                told(taker.schedule, number, losses, self._dtype)
         self._tell_of_nan(step, losses)
         return True
 
