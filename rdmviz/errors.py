@@ -17,6 +17,8 @@ from rdmviz.compute.errors import (
 )
 
 __all__ = [
+    "CheckpointError",
+    "CheckpointNotFoundError",
     "ChunkError",
     "ComputeError",
     "DetrendError",
@@ -95,6 +97,14 @@ class ChunkError(RuntimeError):
 
 class RankError(RuntimeError):
     """A process of a distributed training failed to record, and all of them were told."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint does not fit the model, cannot be read, or could not be evaluated."""
+
+
+class CheckpointNotFoundError(FileNotFoundError):
+    """There is no checkpoint where one is expected, or not any more."""
 
 
 class UnsafeDataError(ValueError):
