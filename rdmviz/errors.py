@@ -1,7 +1,8 @@
 """Every exception rdmviz raises on bad input, in one place.
 
 All are :class:`ValueError`, :class:`KeyError`, :class:`FileNotFoundError` or :class:`ImportError` too,
-so code that does not know rdmviz can still catch them.
+so code that does not know rdmviz can still catch them. In a notebook those of bad input show their message
+alone; ``%tb`` shows the traceback.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from rdmviz.compute.errors import (
     LossShapeError,
     NonFiniteLossError,
     NullError,
+    PlainError,
     WindowError,
 )
 
@@ -33,10 +35,12 @@ __all__ = [
     "NonFiniteLossError",
     "NullError",
     "OptionError",
+    "PlainError",
     "ProbeError",
     "RankError",
     "RunNotFoundError",
     "SchemaVersionError",
+    "SnapshotError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
@@ -46,11 +50,11 @@ __all__ = [
 ]
 
 
-class StepsError(ValueError):
+class StepsError(PlainError, ValueError):
     """Recorded steps are not increasing integers, or not one per row of losses."""
 
 
-class StepNotFoundError(KeyError):
+class StepNotFoundError(PlainError, KeyError):
     """The run holds no row at the step asked for."""
 
     def __str__(self) -> str:  # KeyError would show the repr, quotes and all
@@ -65,29 +69,33 @@ class MissingRowsError(LossShapeError):
     """A table or log gives no loss for a datapoint at a step, or leaves out an epoch."""
 
 
-class ProbeError(ValueError):
+class ProbeError(PlainError, ValueError):
     """Probe metadata does not fit the datapoints, or names a column that is not there."""
 
 
-class MetricError(ValueError):
+class MetricError(PlainError, ValueError):
     """A metric does not have one number per recorded step, or is not there."""
 
 
-class OptionError(ValueError):
+class SnapshotError(PlainError, ValueError):
+    """A snapshot of weights or representations does not fit, or the run holds none."""
+
+
+class OptionError(PlainError, ValueError):
     """An option has a value that is not among the choices."""
 
 
-class RunNotFoundError(FileNotFoundError):
+class RunNotFoundError(PlainError, FileNotFoundError):
     """There is no run at the path."""
 
 
-class ExampleNotFoundError(KeyError):
+class ExampleNotFoundError(PlainError, KeyError):
     """No shipped example has that name."""
 
     __str__ = StepNotFoundError.__str__
 
 
-class StoreExistsError(FileExistsError):
+class StoreExistsError(PlainError, FileExistsError):
     """There is something at the path already, and nothing is overwritten unasked."""
 
 
@@ -99,23 +107,23 @@ class RankError(RuntimeError):
     """A process of a distributed training failed to record, and all of them were told."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(PlainError, ValueError):
     """A checkpoint does not fit the model, cannot be read, or could not be evaluated."""
 
 
-class CheckpointNotFoundError(FileNotFoundError):
+class CheckpointNotFoundError(PlainError, FileNotFoundError):
     """There is no checkpoint where one is expected, or not any more."""
 
 
-class UnsafeDataError(ValueError):
+class UnsafeDataError(PlainError, ValueError):
     """The file holds pickled objects; rdmviz never unpickles."""
 
 
-class SchemaVersionError(ValueError):
+class SchemaVersionError(PlainError, ValueError):
     """The store was written by a newer rdmviz."""
 
 
-class TruncatedStoreError(ValueError):
+class TruncatedStoreError(PlainError, ValueError):
     """The store is damaged: parts that it promises are missing."""
 
 
@@ -123,5 +131,5 @@ class NoRowsYetError(TruncatedStoreError):
     """The store is whole and holds no committed row: its recording has just begun."""
 
 
-class MissingExtraError(ImportError):
+class MissingExtraError(PlainError, ImportError):
     """An optional dependency is not installed; the message gives the install command."""

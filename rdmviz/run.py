@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from rdmviz.errors import MetricError, ProbeError, StepNotFoundError, WindowError
+from rdmviz.errors import MetricError, ProbeError, SnapshotError, StepNotFoundError, WindowError
 from rdmviz.pictures import picture_dims
 from rdmviz.reading import ReadAhead
+from rdmviz.snapshots import KINDS, HeldSnapshots, SnapshotSource, checked_snapshots, labelled
 from rdmviz.validation import (
     checked_attrs,
     checked_loss,
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["TrainingRun"]
 
 _BLOCK_BYTES, _STEPS = 32 * 2**20, np.iinfo(np.int64)
+_RECORDED_BY = {
+    "weights": "weights='full'",
+    "singular_values": "weights='spectra'",
+    "representations": "representations=[names of layers]",
+}
 
 
 class TrainingRun:
@@ -59,6 +65,7 @@ class TrainingRun:
         name: str,
         attrs: Mapping[str, Any],
         store: RunStore | None = None,
+        snapshots: SnapshotSource | None = None,
     ) -> None:
         self._loss = loss
         self._steps: np.ndarray = loss["step"].to_numpy()
@@ -72,6 +79,7 @@ class TrainingRun:
         self._name = name
         self._attrs = dict(attrs)
         self._store = store
+        self._snapshots: SnapshotSource = HeldSnapshots() if snapshots is None else snapshots
         self._finite: np.ndarray | None = None
         self._ahead = ReadAhead(self.chunked) if self.chunked is not None and store is None else None
 
@@ -85,6 +93,10 @@ class TrainingRun:
         metrics: Mapping[str, Any] | pd.DataFrame | None = None,
         name: str = "",
         attrs: Mapping[str, Any] | None = None,
+        snapshot_steps: Any = None,
+        weights: Mapping[str, Any] | None = None,
+        singular_values: Mapping[str, Any] | None = None,
+        representations: Mapping[str, Any] | None = None,
     ) -> TrainingRun:
         """Make a run from arrays.
 
@@ -106,10 +118,15 @@ class TrainingRun:
             What to call the run in titles and tables.
         attrs : mapping, optional
             Facts about the run that JSON can hold: recipe, seed, ground truth.
+        snapshot_steps : array_like of int, shape (S,), optional
+            Training step of each snapshot, strictly increasing; of other steps than the losses, if need be.
+        weights, singular_values, representations : mapping, optional
+            Snapshots: layer to weights ``(S, ...)``, to singular values ``(S, k)``, and to representations of
+            the probe ``(S, n, features)`` or ``(S, n, positions, features)``.
 
         Raises
         ------
-        LossShapeError, StepsError, ProbeError, MetricError, OptionError
+        LossShapeError, StepsError, ProbeError, MetricError, SnapshotError, OptionError
             With the value, what was expected and the way out.
         """
         values = checked_loss(loss)
@@ -122,6 +139,11 @@ class TrainingRun:
             metrics=checked_metrics(metrics, rows),
             name=str(name),
             attrs=checked_attrs(attrs),
+            snapshots=checked_snapshots(
+                snapshot_steps,
+                dict(zip(KINDS, (weights, singular_values, representations), strict=True)),
+                samples,
+            ),
         )
 
     @classmethod
@@ -130,7 +152,15 @@ class TrainingRun:
         data = store.lazy_loss() if losses is None else losses
         loss = xr.DataArray(data, dims=("step", "sample"), coords={"step": store.steps}, name="loss")
         probe = {**store.probe, **store.lazy_pictures()}
-        return cls(loss, probe=probe, metrics=store.metrics, name=store.name, attrs=store.attrs, store=store)
+        return cls(
+            loss,
+            probe=probe,
+            metrics=store.metrics,
+            name=store.name,
+            attrs=store.attrs,
+            store=store,
+            snapshots=store.snapshots,
+        )
 
     @property
     def loss(self) -> xr.DataArray:
@@ -162,6 +192,69 @@ class TrainingRun:
         return self._metrics
 
     @property
+    def snapshots(self) -> dict[str, list[str]]:
+        """Layers that snapshots were taken of: kind to names; empty for a run without snapshots.
+
+        Kinds are ``weights``, ``singular_values`` and ``representations``: a property of the run each.
+        """
+        return {kind: list(names) for kind, names in self._snapshots.names.items()}
+
+    @property
+    def snapshot_steps(self) -> np.ndarray:
+        """Training step of each snapshot, int64, shape (S,), read-only; empty without snapshots."""
+        return self._snapshots.steps
+
+    @property
+    def weights(self) -> xr.Dataset:
+        """Weights along the training: one variable per parameter, ``(snapshot, ...)``, coordinate ``step``.
+
+        The further dimensions are named ``<parameter>_axis0, ...``. Of a stored run, one snapshot of one
+        layer is read at a time, when its values are asked for.
+
+        Raises
+        ------
+        SnapshotError
+            None were recorded; the message says how to.
+        """
+        return self._snapshots_of("weights")
+
+    @property
+    def singular_values(self) -> xr.Dataset:
+        """Singular values of weights, largest first: one variable ``(snapshot, <parameter>_mode)`` each.
+
+        Read as :attr:`weights` are.
+
+        Raises
+        ------
+        SnapshotError
+            None were recorded; the message says how to.
+        """
+        return self._snapshots_of("singular_values")
+
+    @property
+    def representations(self) -> xr.Dataset:
+        """Outputs of layers for the probe: one variable per layer, ``(snapshot, sample, <layer>_feature)``.
+
+        Of sequences, ``(snapshot, sample, <layer>_position, <layer>_feature)``. Read as :attr:`weights` are.
+
+        Raises
+        ------
+        SnapshotError
+            None were recorded; the message says how to.
+        """
+        return self._snapshots_of("representations")
+
+    def _snapshots_of(self, kind: str) -> xr.Dataset:
+        if kind not in self._snapshots.names:
+            option, there = _RECORDED_BY[kind], ", ".join(self._snapshots.names) or "no snapshots"
+            raise SnapshotError(
+                f"the run {self._name!r} holds no {kind.replace('_', ' ')} (it holds {there}). Record them "
+                f"with Recorder(..., snapshots=record.Snapshots(every=100, {option})), or give {kind}= and "
+                "snapshot_steps= to TrainingRun.from_arrays; run.snapshots lists what is there"
+            )
+        return labelled(kind, self._snapshots.steps, self._snapshots.arrays(kind))
+
+    @property
     def name(self) -> str:
         """What the run is called in titles and tables."""
         return self._name
@@ -185,7 +278,8 @@ class TrainingRun:
     def tree(self) -> xr.DataTree:
         """The whole run as a DataTree: ``/loss``, ``/probe/...``, ``/images/...``, ``/metrics/...``.
 
-        A tree reads ``/`` as a path, so a metric ``val/loss`` is called ``val.loss`` there.
+        Snapshots are in ``/weights/...``, ``/singular_values/...`` and ``/representations/...``. A tree reads
+        ``/`` as a path, so a metric ``val/loss`` is called ``val.loss`` there.
         """
         root = xr.Dataset({"loss": self._loss}, attrs={"name": self._name, **self._attrs})
         return xr.DataTree.from_dict(
@@ -194,6 +288,10 @@ class TrainingRun:
                 "/probe": _without_slashes(self._probe, ProbeError),
                 **({"/images": _without_slashes(self._images, ProbeError)} if self._images else {}),
                 "/metrics": _without_slashes(self._metrics, MetricError),
+                **{
+                    f"/{kind}": _without_slashes(self._snapshots_of(kind), SnapshotError)
+                    for kind in self.snapshots
+                },
             }
         )
 
@@ -305,6 +403,7 @@ class TrainingRun:
             name=self._name,
             attrs=self._attrs,
             overwrite=overwrite,
+            snapshots={kind: self._snapshots_of(kind) for kind in self.snapshots},
         )
         return path
 
@@ -340,6 +439,10 @@ class TrainingRun:
             ("probe", [str(key) for key in self._probe]),
             ("images", [str(key) for key in self._images]),
             ("metrics", [str(key) for key in self._metrics]),
+            *(
+                (f"{kind} at {len(self.snapshot_steps)} steps", names)
+                for kind, names in self.snapshots.items()
+            ),
             ("attrs", [str(key) for key in self._attrs]),
         ]
 

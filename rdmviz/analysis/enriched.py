@@ -152,8 +152,8 @@ def _sentence(finding: xr.Dataset) -> str:
 
 
 def _in_short(q: float) -> str:
-    """One digit: ``= 3e-9``, ``= 0.04``; ``< 1e-300`` where float64 has no smaller number."""
+    """One digit: ``= 3e−9``, ``= 0.04``; ``< 1e−300`` where float64 has no smaller number."""
     if q < 1e-300:
-        return "< 1e-300"
+        return "< 1e−300"
     mantissa, letter, exponent = f"{q:.1g}".partition("e")
-    return f"= {mantissa}e{int(exponent)}" if letter else f"= {mantissa}"
+    return f"= {mantissa}e{int(exponent)}".replace("-", "−") if letter else f"= {mantissa}"

@@ -36,11 +36,14 @@ def gram_of(run: TrainingRun, window: int, watch: Watch | None = None) -> Banded
     longer window makes one twice as long as the one before at least, so that trying windows reads the losses
     a few times, not each time. All other calls find it ready.
     """
+    needed = min(window + 1, run.n_steps)
     with _lock:
+        gram = _grams.get(run)
+        if gram is not None and needed <= gram.max_window:
+            return gram  # not even while the losses are read for a longer window does it wait
         lock = _locks.setdefault(run, threading.RLock())
     with lock:  # of this run: no other waits for it
         gram = _grams.get(run)
-        needed = min(window + 1, run.n_steps)
         if gram is None or needed > gram.max_window:
             reach = max(_SHORTEST, needed) if gram is None else max(needed, 2 * gram.max_window)
             earlier = _earlier.get(run)
@@ -57,6 +60,12 @@ def gram_of(run: TrainingRun, window: int, watch: Watch | None = None) -> Banded
             with _lock:
                 _grams[run] = gram
         return gram
+
+
+def gram_bytes(rows: int) -> int:
+    """Return the memory that the banded Gram of so many rows takes, for windows up to the default one."""
+    reach = min(rows, _SHORTEST)
+    return -(-rows // reach) * (2 * reach - 1) ** 2 * 8
 
 
 def gram_is_ready(run: TrainingRun, window: int) -> bool:

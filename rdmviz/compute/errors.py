@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+import traceback
 
-class ComputeError(ValueError):
+
+class PlainError(Exception):
+    """Base of the errors of bad input: a notebook shows what they say and nothing else.
+
+    IPython's ``%tb`` shows the whole traceback after it, and ``%debug`` enters it as ever.
+    """
+
+    _shown = False
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython writes below the cell: what it says, and the traceback when asked again."""
+        if self._shown:
+            return traceback.format_exception(self)
+        self._shown = True
+        notes = getattr(self, "__notes__", [])
+        return [
+            f"\x1b[0;31m{type(self).__name__}\x1b[0m: {self}",
+            *notes,
+            "(%tb shows where this was raised.)",
+        ]
+
+
+class ComputeError(PlainError, ValueError):
     """Base of everything :mod:`rdmviz.compute` raises on bad input."""
 
 

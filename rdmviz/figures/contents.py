@@ -21,11 +21,12 @@ FORMATS: Final = ("svg", "png", "pdf")
 class Key:
     """What the colours of datapoints mean.
 
-    ``labels`` holds one text per category, or the ends of the range first and last.
+    ``labels`` holds one text per category, or the ends of the range first and last; that for a missing value
+    comes after those of a gapped range.
     """
 
     title: str
-    kind: Literal["categorical", "sequential", "diverging"]
+    kind: Literal["categorical", "sequential", "gapped", "diverging"]
     labels: tuple[str, ...]
 
 

@@ -13,7 +13,9 @@ OTHER: Final = "#8a8a8a"
 SEQUENTIAL: Final = ("#5746a8", "#3f66a8", "#2a788e", "#22a884", "#7ad151", "#dcc81e")
 DIVERGING: Final = ("#08519c", "#4a90c8", "#b5d3e9", "#fafafa", "#f6c4a4", "#dd6b4d", "#a50f15")
 DIVERGING_POINTS: Final = ("#0b5fd0", "#5b93d6", "#949494", "#d98a4a", "#d9480f")  # the middle shows on white
-RAMPS: Final = {"sequential": SEQUENTIAL, "diverging": DIVERGING_POINTS}  # of datapoints
+# Of datapoints. In a gapped one the last code is that of a missing value.
+RAMPS: Final = {"sequential": SEQUENTIAL, "gapped": SEQUENTIAL, "diverging": DIVERGING_POINTS}
+NO_VALUE: Final = 255
 TEXT: Final = "#1a1a1a"
 MUTED: Final = "#5c636b"
 LINE: Final = "#d4d8dd"
@@ -36,6 +38,8 @@ def paints(codes: NDArray[np.uint8], kind: str) -> NDArray[np.float64]:
         table, codes = _channels((*CATEGORIES, OTHER)), np.minimum(codes, len(CATEGORIES))
     else:
         table = ramp(RAMPS[kind])
+        if kind == "gapped":
+            table[NO_VALUE] = _channels((OTHER,))
     return np.asarray(table[codes] / 255)
 
 

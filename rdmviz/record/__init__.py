@@ -18,9 +18,11 @@ from rdmviz.record.losses import (
     per_token_cross_entropy,
 )
 from rdmviz.record.recorder import Recorder
+from rdmviz.record.snapshots import Snapshots
 
 __all__ = [
     "Recorder",
+    "Snapshots",
     "gaussian_draws",
     "hub_revisions",
     "per_sample_cross_entropy",

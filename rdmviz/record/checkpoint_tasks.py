@@ -135,7 +135,9 @@ def _on_cluster(
                 with _named(step, checkpoints[step]):
                     losses = _result(finished.pop(step))
                 yield step, losses
-    except (CancelledError, CommClosedError) as error:
+    except Exception as error:
+        if client.status == "running" and not isinstance(error, (CancelledError, CommClosedError)):
+            raise
         raise CheckpointError(
             f"the cluster was closed, or is out of reach ({error}), before step {order[0]} came; rows before "
             "it are recorded. Call record_checkpoints again with resume=True to go on from there"

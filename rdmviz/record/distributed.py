@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from rdmviz.errors import OptionError, ProbeError, RankError
+from rdmviz.errors import OptionError, ProbeError, RankError, SnapshotError
 
 __all__ = ["Ranks", "agreed", "place_of", "unwrapped"]
 
@@ -84,6 +84,42 @@ class Ranks:
         padded[: len(own)] = own
         rows = self._gathered(padded)
         return np.concatenate([row[:count] for row, count in zip(rows, counts, strict=True)])
+
+    def rows(self, layer: str, own: np.ndarray | None) -> np.ndarray:
+        """Return on rank 0 the representations of all ranks, rank after rank; on the others, their own.
+
+        Parameters
+        ----------
+        layer
+            What to call it.
+        own : array (datapoints, ...), optional
+            Float32 or float16, of this rank's share; None if that is empty.
+
+        Raises
+        ------
+        SnapshotError
+            Ranks have layers of other shapes, told on all of them.
+        """
+        facts = np.zeros(5, np.int64)
+        if own is not None:
+            facts[:2], facts[2 : 1 + own.ndim] = (len(own), own.itemsize), own.shape[1:]
+        found = self._gathered(facts)
+        kinds = {tuple(other[1:].tolist()) for other in found if other[0]}
+        if len(kinds) > 1:
+            raise SnapshotError(
+                f"the ranks have outputs of {layer!r} of bytes and shapes {sorted(kinds)}; expected the same"
+            )
+        itemsize, *shape = kinds.pop()
+        shape = [size for size in shape if size]
+        counts = [int(other[0]) for other in found]
+        padded = torch.zeros(max(counts), *shape, dtype=torch.float16 if itemsize == 2 else torch.float32)
+        if own is not None:
+            padded[: len(own)] = torch.from_numpy(own)
+        parts = [torch.empty_like(padded) for _ in counts] if self.rank == 0 else None
+        self._call(lambda: dist.gather(padded, parts, 0, group=self._group))
+        pieces = [padded] if parts is None else parts
+        joined = torch.cat([piece[:count] for piece, count in zip(pieces, counts[self.rank :], strict=False)])
+        return np.asarray(joined.numpy())
 
     @contextmanager
     def agreed(self, doing: str, step: int = 0) -> Iterator[None]:

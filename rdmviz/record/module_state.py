@@ -21,6 +21,7 @@ from rdmviz.errors import OptionError
 __all__ = ["modules_kept"]
 
 _OF_TORCH = frozenset(vars(nn.Module()))  # hooks, registries and the mode; a forward pass sets other names
+_REGISTRIES = ("_parameters", "_buffers", "_modules")
 _MOST_BYTES = 2**28
 
 
@@ -54,12 +55,12 @@ def modules_kept(model: nn.Module) -> Iterator[None]:
             weight.grad = None
         for module, training in modes:
             if training:
-                module.training = False
+                _set_mode(module, False)
         yield
     finally:
         for module, training in modes:
             if module.training is not training:
-                module.training = training
+                _set_mode(module, training)
         written.put_back()
         for weight in weights:
             if weight.grad is not None:
@@ -79,14 +80,14 @@ class _Written:
     def keep_module(self, module: nn.Module) -> None:
         """Keep its attributes and its buffers."""
         state = vars(module)
-        own = {name: value for name, value in state.items() if name not in _OF_TORCH}
-        self._undo.append(partial(_put_names_back, state, own))
-        for registry in ("_parameters", "_buffers", "_modules"):
-            names = state.get(registry)
-            if isinstance(names, dict):
-                self._undo.append(partial(_put_dict_back, names, dict(names)))
-        self._keep_all(own.values())
-        self._keep_all(buffer for _, buffer in module.named_buffers(recurse=False))
+        self._undo.append(partial(_put_names_back, state, state.copy()))
+        for name in _REGISTRIES:
+            registry = state.get(name)
+            if isinstance(registry, dict):
+                self._undo.append(partial(_put_dict_back, registry, registry.copy()))
+        self._keep_all([value for name, value in state.items() if name not in _OF_TORCH])
+        buffers = state.get("_buffers")  # a scripted module has them elsewhere
+        self._keep_all((dict(module.named_buffers()) if buffers is None else buffers).values())
 
     def put_back(self) -> None:
         """Undo what was written."""
@@ -130,9 +131,7 @@ class _Written:
         # A result of the training step in flight is not written into, and nor is what nothing may write into.
         if isinstance(tensor, nn.Parameter) or isinstance(tensor._base, nn.Parameter) or tensor.grad_fn:
             return
-        if tensor.layout is not torch.strided or _overlaps(tensor) or tensor.is_meta:
-            return
-        if tensor.is_inference() and not torch.is_inference_mode_enabled():
+        if _overlaps(tensor):
             return
         if tensor.numel() * tensor.element_size() <= _MOST_BYTES:
             # through .data: the version that autograd sees stays, and a backward pass under way is not upset
@@ -145,22 +144,37 @@ _CANNOT_CHANGE = {type(None), bool, int, float, complex, str, bytes, torch.dtype
 _DICTS = {dict, OrderedDict, defaultdict}
 
 
+def _set_mode(module: nn.Module, training: bool) -> None:
+    if "training" in vars(module):
+        vars(module)["training"] = training  # an attribute that is set the long way costs ten times as much
+    else:
+        module.training = training  # a scripted module has it elsewhere
+
+
 def _overlaps(tensor: Tensor) -> bool:
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return False
     return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
 
 
-def _put_names_back(state: dict[str, Any], own: dict[str, Any]) -> None:
-    for name in [name for name in state if name not in own and name not in _OF_TORCH]:
-        del state[name]
-    for name, value in own.items():
-        if state.get(name, state) is not value:
-            state[name] = value
+def _put_names_back(now: dict[str, Any], before: dict[str, Any]) -> None:
+    if _same(now, before):
+        return
+    for name in [name for name in now if name not in before]:
+        del now[name]
+    now.update({name: value for name, value in before.items() if name not in _OF_TORCH})
 
 
 def _put_dict_back(now: dict[Any, Any], before: dict[Any, Any]) -> None:
-    if len(now) != len(before) or any(now.get(key, now) is not value for key, value in before.items()):
+    if not _same(now, before):
         now.clear()
         now.update(before)
+
+
+def _same(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
+    """Return whether two dicts hold the same objects in the same order."""
+    unlike = any(map(is_not, now, before)) or any(map(is_not, now.values(), before.values()))
+    return len(now) == len(before) and not unlike
 
 
 def _put_list_back(now: Any, before: list[Any]) -> None:

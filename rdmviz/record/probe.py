@@ -252,7 +252,7 @@ def _of_tokens(
 ) -> Probe:
     wanted = counted(labels, mask, shifted=shifted)
     kept = wanted != LEFT_OUT
-    tokens = Tokens(wanted.cpu().numpy(), kept.cpu().numpy()) if per == "token" else None
+    tokens = Tokens(wanted.cpu().numpy(), kept.cpu().numpy(), shifted) if per == "token" else None
     items = len(labels)
     if loss_fn is not None:
         targets = {"targets": labels, "kept": kept}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from numbers import Integral
 from os import PathLike
 from types import TracebackType
@@ -18,11 +19,13 @@ from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
 from rdmviz.record.probe import LossFn, Probe, as_probe
 from rdmviz.record.schedules import Schedule, checked_schedule, told
+from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunWriter
 from rdmviz.store.places import at
 from rdmviz.store.replacing import check_room
 from rdmviz.store.rows import checked_row, checked_seconds, checked_step
+from rdmviz.store.snapshots import Parts
 
 __all__ = ["Recorder"]
 
@@ -77,6 +80,8 @@ class Recorder:
     every : int, schedule or callable
         Record at steps that are multiples of this; or as a schedule of :mod:`rdmviz.record.schedules` says,
         :class:`LogSpaced` or :class:`Adaptive`; or where ``every(step)`` holds.
+    snapshots : Snapshots, optional
+        Weights, their singular values or representations to record at sparser steps, and losses there, too.
     batch_size : int, optional
         How many probe datapoints, or token sequences, go through the model at once; all by default.
     dtype : dtype
@@ -117,6 +122,7 @@ class Recorder:
         per: str = "sequence",
         metadata: Any = None,
         every: int | Schedule = 1,
+        snapshots: Snapshots | None = None,
         batch_size: int | None = None,
         dtype: Any = np.float32,
         name: str = "",
@@ -133,6 +139,9 @@ class Recorder:
         checked_seconds(flush_seconds)
         self._schedule = checked_schedule(every)
         self._probe: Probe | None = None if probe is None else as_probe(probe, loss_fn, per)
+        if probe is None and snapshots is not None:
+            raise OptionError("record(step, model) takes snapshots, and it needs a probe; pass probe=...")
+        self._taker = None if snapshots is None else SnapshotTaker(snapshots)
         self._batch_size = batch_size
         self._lock = threading.RLock()
         self._dtype = np.dtype(dtype)
@@ -169,7 +178,11 @@ class Recorder:
         StepsError
             Not an integer.
         """
-        return bool(self._schedule(checked_step(step)))
+        number = checked_step(step)
+        return bool(self._schedule(number)) or self._takes_snapshot(number)
+
+    def _takes_snapshot(self, step: int) -> bool:
+        return self._taker is not None and bool(self._taker.schedule(step))
 
     def record(self, step: int, model: nn.Module, metrics: Metrics | None = None) -> bool:
         """Record the model at a step, if the step is due, and return whether it was.
@@ -185,16 +198,18 @@ class Recorder:
 
         Raises
         ------
-        LossShapeError, StepsError, MetricError
+        LossShapeError, StepsError, MetricError, SnapshotError
             Nothing of the step is kept.
         NonFiniteLossError
             A loss is NaN at the first step that is recorded. Later it is what the training came to: it is
             recorded, and a warning tells of it once.
         OptionError
-            The recorder was made without a probe, the probe has no default loss for what the model gives, or
-            ``model`` is no Module.
+            The recorder was made without a probe, the probe has no default loss for what the model gives,
+            ``model`` is no Module, or it has no such layers as snapshots are to be taken of.
         """
-        due = self.due(step)
+        number = checked_step(step)
+        taker = self._taker if self._takes_snapshot(number) else None
+        due = taker is not None or bool(self._schedule(number))
         if not isinstance(model, nn.Module):
             raise OptionError(
                 f"model is a {type(model).__name__}; expected a torch.nn.Module: record(step, model). "
@@ -202,6 +217,8 @@ class Recorder:
             )
         if self._last_step is not None and step <= self._last_step:
             raise StepsError(f"step {step} after step {self._last_step}; expected an increasing integer")
+        if self._taker is not None:
+            self._taker.check(model)
         if not due:
             return False
         if self._probe is None:
@@ -209,10 +226,13 @@ class Recorder:
         model = unwrapped(model)
         with agreed(self._ranks, "record its row", step):
             with unchanged(model):
-                losses = self._losses(step, model, self._probe)
+                losses, seen = self._losses(step, model, self._probe, taker)
                 measured = metrics() if callable(metrics) else metrics
             self._check_first(step, losses)
-            self.append(step, losses, measured)
+            snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
+            self._append(number, losses, measured, snapshot)
+            if taker is not None:
+                told(taker.schedule, number, losses.astype(self._dtype))
         self._tell_of_nan(step, losses)
         return True
 
@@ -227,7 +247,7 @@ class Recorder:
 
     def _tell_of_nan(self, step: int, losses: np.ndarray) -> None:
         lost = np.isnan(losses)
-        if lost.any() and not self._told_of_nan:
+        if lost.any() and self._writes and not self._told_of_nan:
             self._told_of_nan = True
             warnings.warn(
                 f"the loss of {int(lost.sum())} of {len(lost)} datapoints is NaN at step {step}; it is "
@@ -236,20 +256,31 @@ class Recorder:
                 stacklevel=3,
             )
 
-    def _losses(self, step: int, model: nn.Module, probe: Probe) -> np.ndarray:
+    def _losses(
+        self, step: int, model: nn.Module, probe: Probe, taker: SnapshotTaker | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return losses (n,), and what layers made of the probe, if a snapshot is taken."""
+        seen: dict[str, np.ndarray] = {}
+
+        def evaluate(part: Probe) -> np.ndarray:
+            with nullcontext() if taker is None else taker.watching(model, part, seen):
+                return probe_losses(model, part, self._batch_size)
+
         if self._batch_size is None or probe.nbytes <= _KEPT_ON_DEVICE:
             probe = self._probe = probe.on(device_of(model))  # once: it stays there
         if self._ranks is None:
-            return probe_losses(model, probe, self._batch_size)
+            return evaluate(probe), seen
         share = self._ranks.share(probe.items)
         self._ranks.take_buffers_of_first(model)
 
-        def evaluate() -> np.ndarray:
+        def evaluate_share() -> np.ndarray:
             if share.start == share.stop:  # more ranks than datapoints
                 return np.empty(0)
-            return probe_losses(model, probe.part(share), self._batch_size)
+            return evaluate(probe.part(share))
 
-        return self._ranks.losses(step, evaluate)
+        losses = self._ranks.losses(step, evaluate_share)
+        layers = () if taker is None else taker.layers(model)
+        return losses, {layer: self._ranks.rows(layer, seen.get(layer)) for layer in layers}
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
@@ -268,6 +299,9 @@ class Recorder:
         LossShapeError, StepsError, MetricError
             Nothing of the row is kept, and nothing is created for a first row that does not fit.
         """
+        self._append(step, losses, metrics)
+
+    def _append(self, step: int, losses: Any, metrics: Any, snapshot: Parts | None = None) -> None:
         row = plain(losses)
         measured: Any = metrics
         if isinstance(metrics, Mapping):
@@ -278,7 +312,7 @@ class Recorder:
                 if self._writes:
                     self._writer = RunWriter(self._path, len(row), **self._options)
             if self._writer is not None:
-                self._writer.append(step, row, measured)
+                self._writer.append(step, row, measured, snapshot)
             self._last_step = checked_step(step)
             # as it is stored, so that a recording that is resumed from there sees the same
             told(self._schedule, self._last_step, np.asarray(row, self._dtype))

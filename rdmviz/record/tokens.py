@@ -30,10 +30,13 @@ class Tokens:
         Label at each place.
     kept : array of bool, shape (sequences, length)
         Whether it counts.
+    shifted : bool
+        Each is predicted at the place before it.
     """
 
     ids: np.ndarray
     kept: np.ndarray
+    shifted: bool = False
 
     @cached_property
     def samples(self) -> int:
@@ -42,7 +45,12 @@ class Tokens:
 
     def part(self, part: slice) -> Tokens:
         """Return those of some sequences."""
-        return Tokens(self.ids[part], self.kept[part])
+        return Tokens(self.ids[part], self.kept[part], self.shifted)
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where in the outputs they are predicted, bool (sequences, length), in the same order."""
+        return np.roll(self.kept, -1, axis=1) if self.shifted else self.kept  # the first is never kept then
 
     def columns(self, metadata: Any) -> dict[str, np.ndarray]:
         """Return probe metadata per token from metadata per sequence, with ``sequence, position, token``.

@@ -14,6 +14,7 @@ from rdmviz.run import TrainingRun
 from rdmviz.sources.archives import from_npz
 from rdmviz.sources.cartography import dynamics_files, from_dynamics
 from rdmviz.sources.incomplete import Incomplete, checked_incomplete
+from rdmviz.sources.logged_tables import from_logged_tables, logged_tables
 from rdmviz.sources.table_files import read_csv, read_json, read_json_lines, read_parquet
 from rdmviz.sources.tables import from_frame
 from rdmviz.store import RunStore
@@ -58,6 +59,8 @@ def open_run(
         - a folder of training dynamics as Dataset Cartography logs them (``dynamics_epoch_0.jsonl``, ...), or
           the folder above ``training_dynamics``: losses are the cross-entropy of logits and gold label, in
           nats, and steps the epochs;
+        - a folder of the tables that Weights & Biases logged under one key, such as ``media/table`` of a
+          run's files; the step is that of the file where no column has it;
         - an fsspec URL of any of these, such as ``memory://run`` or ``s3://bucket/run``.
 
     step, sample, loss : str, optional
@@ -151,6 +154,12 @@ def _open(place: Path | str, columns: dict[str, Any], chunks: Any) -> TrainingRu
     except RunNotFoundError as error:
         if files := dynamics_files(place):
             return _dynamics(files, name, columns, chunks)
+        if tables := logged_tables(place):
+            if chunks is not None:
+                raise OptionError(
+                    f"chunks={chunks!r:.60} for tables: only a store is read by chunks"
+                ) from error
+            return from_logged_tables(tables, columns=columns)
         if isinstance(place, Path) and place.is_dir():
             raise missing(place / "zarr.json", f"{place} holds no run ({error}) and no {{}}") from error
         raise

@@ -7,9 +7,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
@@ -25,6 +24,7 @@ from rdmviz.errors import (
     TruncatedStoreError,
 )
 from rdmviz.run import TrainingRun
+from rdmviz.sources.folders import listed
 from rdmviz.sources.incomplete import Incomplete
 from rdmviz.sources.table_files import parsed_line
 from rdmviz.sources.texts import named
@@ -48,7 +48,7 @@ def dynamics_files(place: Path | str) -> dict[int, Path | str]:
     DuplicateRowsError
         Two files are of one epoch.
     """
-    for folder, names in _folders(place):
+    for folder, names in listed(place, _FOLDER):
         files: dict[int, Path | str] = {}
         for name in names:
             found = _FILE.fullmatch(name)
@@ -64,21 +64,6 @@ def dynamics_files(place: Path | str) -> dict[int, Path | str]:
         if files:
             return files
     return {}
-
-
-def _folders(place: Path | str) -> Iterable[tuple[Path | str, list[str]]]:
-    if isinstance(place, Path):
-        for folder in (place, place / _FOLDER):
-            if folder.is_dir():
-                yield folder, sorted(entry.name for entry in folder.iterdir())
-        return
-    import fsspec
-
-    for url in (place.rstrip("/"), f"{place.rstrip('/')}/{_FOLDER}"):
-        with contextlib.suppress(OSError, ValueError, NotImplementedError):  # of a system that cannot list
-            system, root = fsspec.core.url_to_fs(url)
-            names = [str(name).rstrip("/").rpartition("/")[2] for name in system.ls(root, detail=False)]
-            yield url, sorted(names)
 
 
 class _Epoch(NamedTuple):

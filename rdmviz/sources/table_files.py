@@ -156,9 +156,9 @@ def parsed_line(line: bytes, called: str) -> Any:
         There is none.
     """
     try:
-        return json.loads(line)
+        return json.loads(line.strip())
     except (ValueError, RecursionError) as error:
-        why = str(error).replace(" line 1", "")  # of the one line that was read
+        why = str(error).replace(" line 1 column", " column")  # of the one line that was read
         shown = repr(line.decode("utf-8", "replace").strip())
         raise TruncatedStoreError(
             f"{called} is no JSON ({why}): {shown if len(shown) < 60 else shown[:57] + '...'}. "

@@ -151,9 +151,10 @@ def _from_long(frame: pd.DataFrame, roles: _Roles, name: str, incomplete: Incomp
         lost = int(np.argmax(np.append(filled, -1) != np.arange(len(filled) + 1)))
         raise MissingRowsError(
             f"step {steps[lost // shape[1]]} has 0 losses for sample {_shown(names[lost % shape[1]])}; "
-            f"expected exactly one for each step and sample, and {shape[0] * shape[1] - len(filled):,} are "
-            "missing. Leave out the samples that are not in every step with open_run(path, "
-            "incomplete='drop_samples'), or the steps that do not hold every sample with 'drop_steps'"
+            f"expected exactly one for each step and sample ({shape[0] * shape[1] - len(filled):,} of "
+            f"{shape[0] * shape[1]:,} missing). Leave out the samples that are not in every step with "
+            "open_run(path, incomplete='drop_samples'), or the steps that do not hold every sample with "
+            "'drop_steps'"
         )
     loss = np.empty(shape)
     loss[row, codes] = _numbers(frame, roles.loss)

@@ -7,6 +7,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rdmviz.errors import NoRowsYetError, RunNotFoundError, SchemaVersionError, 
 from rdmviz.pictures import CHANNELS
 from rdmviz.store.chunks import lost_chunk
 from rdmviz.store.layout import CODECS, KEY, SCHEMA, decode_text, is_array_name
+from rdmviz.store.snapshots import StoredSnapshots
 
 __all__ = ["RunStore"]
 
@@ -99,6 +101,7 @@ class RunStore:
             str(entry["name"]): self._column(group, f"metrics/{entry['array']}", self._rows)
             for entry in self._entries(metrics)
         }
+        self._snapshots = group, head.get("snapshots")
         if earlier is None:
             listed = self._entries(probe)
             drawn = [entry for entry in listed if entry.get("kind") == "image"]
@@ -108,6 +111,25 @@ class RunStore:
             self._pictures = {str(entry["name"]): self._picture_array(group, entry) for entry in drawn}
         else:
             self.probe, self._pictures = earlier.probe, earlier._pictures
+
+    @property
+    def snapshots(self) -> StoredSnapshots:
+        """The snapshots that were committed when it was opened.
+
+        Raises
+        ------
+        TruncatedStoreError
+            Its header lists them wrongly.
+        """
+        group, listed = self._snapshots
+        return StoredSnapshots(
+            listed,
+            self.shape[1],
+            entries=self._entries,
+            opened=partial(self._array, group),
+            read=self._read,
+            truncated=self._truncated,
+        )
 
     def committed(self) -> int:
         """Return how many rows are committed by now, from the header alone."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from rdmviz.store.layout import chunk_rows
 from rdmviz.store.places import at, is_zip
@@ -32,6 +33,7 @@ def save_run(
     name: str,
     attrs: Mapping[str, Any],
     overwrite: bool,
+    snapshots: Mapping[str, xr.Dataset],
 ) -> None:
     """Write a run to a new store; see :meth:`rdmviz.TrainingRun.save`.
 
@@ -45,6 +47,8 @@ def save_run(
         Number of datapoints, and precision of their losses.
     probe, metrics : mapping
         Checked columns ``(n,)`` and curves ``(T,)``.
+    snapshots : mapping
+        Kind to layers on the dimension ``snapshot``; they are copied one by one.
 
     Raises
     ------
@@ -64,6 +68,16 @@ def save_run(
             digest.update(np.ascontiguousarray(block).data)
             writer.append_block(steps[start:stop], block)
         writer.put_metrics(metrics)
+        taken: list[int] = next((layers["step"].to_numpy().tolist() for layers in snapshots.values()), [])
+        for index, step in enumerate(taken):
+            parts = {
+                kind: {str(name): layer[index].to_numpy() for name, layer in layers.data_vars.items()}
+                for kind, layers in snapshots.items()
+            }
+            for named in parts.values():
+                for value in named.values():
+                    digest.update(np.ascontiguousarray(value).data)
+            writer.put_snapshot(step, parts)
         writer.identity = digest.hexdigest()  # not at random: the same run gives the same bytes
         writer.close()
         return writer

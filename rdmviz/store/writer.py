@@ -23,6 +23,7 @@ from rdmviz.store.places import at, is_zip, openable, reading
 from rdmviz.store.reader import RunStore
 from rdmviz.store.replacing import replacing, write_zip
 from rdmviz.store.rows import checked_row, checked_seconds
+from rdmviz.store.snapshots import Parts, SnapshotWriter
 from rdmviz.validation import checked_attrs, checked_probe
 
 __all__ = ["RunWriter"]
@@ -91,6 +92,7 @@ class RunWriter:
         self._metrics: dict[str, str] = {}
         self._curves: dict[str, zarr.Array[Any]] = {}
         self._head: dict[str, Any] = {"schema": PLAIN, "rows": 0, "name": str(name), "attrs": facts}
+        self._snapshots = SnapshotWriter(self._new, samples)
         self.identity = uuid.uuid4().hex  # tells this recording from any other at the same path
         self.closed = False
         if self._place is None:
@@ -104,7 +106,13 @@ class RunWriter:
                 self._store = openable(self._place, read_only=False)
             self._create(columns)
 
-    def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
+    def append(
+        self,
+        step: int,
+        losses: Any,
+        metrics: Mapping[str, float] | None = None,
+        snapshot: Parts | None = None,
+    ) -> None:
         """Add one row.
 
         Parameters
@@ -115,10 +123,12 @@ class RunWriter:
             Loss of each datapoint.
         metrics : mapping, optional
             Name to number; a metric that a row does not give is NaN there.
+        snapshot : mapping, optional
+            Kind and layer to array. It is written and committed at once, the row with it.
 
         Raises
         ------
-        LossShapeError, StepsError, MetricError
+        LossShapeError, StepsError, MetricError, SnapshotError
             The row does not fit; nothing of it is kept.
         """
         with self._lock:
@@ -129,13 +139,16 @@ class RunWriter:
             number, row, measured = checked_row(
                 step, losses, metrics, samples=self._samples, last=self._last_step
             )
+            if snapshot is not None:
+                self._snapshots.check(number, snapshot)
+                self._snapshots.add(number, snapshot)
             self._steps.append(number)
             with np.errstate(over="ignore"):  # a loss beyond float32 is recorded as infinite, and shown so
                 self._rows.append(row.astype(self._dtype))
             self._measured.append(measured)
             self._last_step = number
             waited = time.monotonic() - self._committed_at
-            if len(self._rows) >= self._height or waited >= self._flush_seconds:
+            if snapshot is not None or len(self._rows) >= self._height or waited >= self._flush_seconds:
                 self.flush()
 
     def append_block(self, steps: np.ndarray, losses: np.ndarray) -> None:
@@ -144,8 +157,15 @@ class RunWriter:
             self._extend(steps, losses)
             self._written += len(steps)
 
+    def put_snapshot(self, step: int, parts: Parts) -> None:
+        """Write a snapshot, without committing it."""
+        with self._lock:
+            self._snapshots.check(step, parts)
+            self._snapshots.add(step, parts)
+            self._snapshots.write()
+
     def flush(self) -> None:
-        """Write and commit the rows that wait in memory."""
+        """Write and commit the rows and snapshots that wait in memory."""
         with self._lock:
             if self.closed:
                 return
@@ -163,7 +183,10 @@ class RunWriter:
                 self._steps.clear()
                 self._rows.clear()
                 self._measured.clear()
-            self._commit()
+            try:
+                self._snapshots.write()
+            finally:  # rows are small: there may be room for them
+                self._commit()
 
     def close(self) -> None:
         """Write what waits and end the store; appending afterwards is an error."""
@@ -269,5 +292,7 @@ class RunWriter:
     def _commit(self) -> None:
         self._head["rows"], self._head["id"] = self._written, self.identity
         self._head["metrics"] = [{"name": name, "array": array} for name, array in self._metrics.items()]
+        if snapshots := self._snapshots.head:
+            self._head["snapshots"] = snapshots
         self._group.attrs[KEY] = self._head  # one file, replaced as a whole: the commit
         self._committed_at = time.monotonic()

@@ -85,13 +85,15 @@ class Arrangement:
         known = places < len(self.shown)
         known[known] = self.shown[places[known]] == np.asarray(samples)[known]
         wanted = places[known]
-        missing = wanted[~np.isin(wanted, order)][: self.size // 2]
+        held = np.isin(order, wanted)
+        places_left = min(self.size // 2, len(order) - int(held.sum()))
+        missing = wanted[~np.isin(wanted, order)][:places_left]
         if not len(missing):
             return order
         ours, theirs = (np.nan_to_num(frame.directions(self.shown[p])) for p in (missing, order))
         alike = ours.T @ theirs
         alike[arranged.group[missing][:, None] != arranged.group[order]] -= 4.0
-        alike[:, np.isin(order, wanted)] = -np.inf
+        alike[:, held] = -np.inf
         for place, row in zip(missing, alike, strict=True):
             taken = int(np.argmax(row))
             order[taken] = place

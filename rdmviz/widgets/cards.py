@@ -8,7 +8,7 @@ import numpy as np
 
 from rdmviz.analysis import ModeFrame
 from rdmviz.run import TrainingRun
-from rdmviz.widgets.colors import format_number
+from rdmviz.widgets.colors import format_number, minus_signed
 from rdmviz.widgets.texts import beginning, visible
 
 _MOST_COLUMNS: Final = 8
@@ -30,10 +30,11 @@ def card(
         rows.append([visible(str(name)), visible(cut)])
     rows.append(["loss here", format_number(float(run.rows(index, index + 1)[0, sample]))])
     if frame is not None:
-        rows.append(["drift", f"{float(frame.displacement[sample]):+.3g}"])
+        rows.append(["drift", minus_signed(f"{float(frame.displacement[sample]):+.3g}")])
         for mode in modes:
             if mode > len(frame.vectors):
                 continue
             weight = float(frame.vectors[mode - 1, sample])
-            rows.append([f"mode {mode}: v, share", f"{weight:+.2g}, {format_number(100 * weight * weight)}%"])
+            share = format_number(100 * weight * weight)
+            rows.append([f"mode {mode}: v, share", f"{minus_signed(f'{weight:+.2g}')}, {share}%"])
     return rows

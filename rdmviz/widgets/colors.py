@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rdmviz.analysis.datapoints import METADATA
 from rdmviz.figures.palette import CATEGORIES as CATEGORIES
+from rdmviz.figures.palette import NO_VALUE
 from rdmviz.figures.palette import OTHER as OTHER
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values, ranked
@@ -24,11 +25,12 @@ class Coloring:
     """Codes and legend of one way to colour the datapoints.
 
     ``codes`` holds uint8 per datapoint of the whole probe (empty where every frame carries its own codes);
-    ``labels`` one text per category, or the ends of the range, with zero between those of a diverging one.
+    ``labels`` one text per category, or the ends of the range, with zero between those of a diverging one. A
+    gapped coloring is a sequential one in which datapoints without a value, told last, have code `NO_VALUE`.
     """
 
     source: Literal["fixed", "group", "loss", "loading", "drift"]
-    kind: Literal["categorical", "sequential", "diverging"]
+    kind: Literal["categorical", "sequential", "gapped", "diverging"]
     title: str
     labels: tuple[str, ...]
     codes: NDArray[np.uint8]
@@ -79,9 +81,13 @@ def color_by(
     numbers = _column(run, name).astype(float)
     finite = numbers[np.isfinite(numbers)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    share = np.nan_to_num((numbers - low) / ((high - low) or 1.0))
-    codes = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
-    return Coloring("fixed", "sequential", name, (format_number(low), format_number(high)), codes)
+    missing = np.isnan(numbers)
+    kind: Literal["sequential", "gapped"] = "gapped" if missing.any() else "sequential"
+    most = NO_VALUE - 1 if kind == "gapped" else NO_VALUE
+    share = np.clip(np.nan_to_num((numbers - low) / ((high - low) or 1.0)), 0, 1)
+    codes = np.where(missing, NO_VALUE, np.rint(most * share)).astype(np.uint8)
+    ends = (format_number(low), format_number(high)) if finite.size else ("", "")
+    return Coloring("fixed", kind, name, ends if kind == "sequential" else (*ends, "no value"), codes)
 
 
 def is_categorical(values: NDArray[Any]) -> bool:
@@ -112,6 +118,11 @@ def shorten(text: str) -> str:
 
 
 def format_number(value: float) -> str:
-    """Three significant digits, written as the axes of the curves are: 2.5e-6."""
+    """Three significant digits, written as the axes of the curves are: 2.5e−6."""
     mantissa, letter, exponent = f"{value:.3g}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if letter else mantissa
+    return minus_signed(f"{mantissa}e{int(exponent)}" if letter else mantissa)
+
+
+def minus_signed(number: str) -> str:
+    """Return a number in words, with the minus sign that is as wide as a plus."""
+    return number.replace("-", "−")

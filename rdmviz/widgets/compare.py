@@ -51,6 +51,7 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries n
     def __init__(self, state: ComparisonState) -> None:
         self.state = state
         self._composed = threading.Event()
+        self._closing = threading.RLock()  # pictures that are there are closed once, by whoever comes last
         super().__init__()
         self.add_class("rdmviz-explorer").add_class("rdmviz-comparison")
         self._prepare()
@@ -64,6 +65,8 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries n
 
     def _prepare(self) -> None:
         """Read the losses of one run after the other where that takes long, then compose."""
+        if self.comm is None:
+            return  # closed as the reading of a run ended: nobody waits for the next
         state = self.state
         before = list(getattr(self, "children", ()))
         waiting = [each for each in state.states if takes_long(each.run, state.window)]
@@ -102,20 +105,22 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries n
         beside = ipywidgets.Box(twins).add_class("rdmviz-twins")
         stage = ipywidgets.VBox([*(self.legends if state.shared_probe else []), beside])
         body = ipywidgets.Box([self.curves, stage.add_class("rdmviz-stage")]).add_class("rdmviz-body")
-        self.children = [self._head(), self.controls, self.bar, body]
-        if self.comm is None:  # closed while the pictures were made in the thread that reads
-            self.link.close()
-            close(*self.children)
-        self._composed.set()
+        with self._closing:
+            self.children = [self._head(), self.controls, self.bar, body]
+            if self.comm is None:  # closed while the pictures were made in the thread that reads
+                self.link.close()
+                close(*self.children)
+            self._composed.set()
 
     def close(self) -> None:
         """Leave the page, and the kernel's memory, with everything that this comparison is made of."""
-        if self.comm is not None:
-            if self._composed.is_set():
-                self.link.close()
-            parts = parts_of(self)
-            super().close()
-            close(*parts)
+        with self._closing:
+            if self.comm is not None:
+                if self._composed.is_set():
+                    self.link.close()
+                parts = parts_of(self)
+                super().close()
+                close(*parts)
 
 
 _HEADED: Final = 4

@@ -20,7 +20,7 @@ from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import shorten
 from rdmviz.widgets.comparison_scene import RUN_COLORS, ComparisonCursor, ComparisonScene, logarithmic
 from rdmviz.widgets.comparison_state import ComparisonState
-from rdmviz.widgets.panel import tick_format, ticks
+from rdmviz.widgets.panel import empty_figure, minus_labels, tick_format, ticks
 from rdmviz.widgets.thinning import thinned
 from rdmviz.widgets.trouble import told
 
@@ -269,17 +269,7 @@ class _Panel:
     """One bqplot figure on the common axis; its title and readouts are drawn by the cursor over it."""
 
     def __init__(self) -> None:
-        self.figure = bqplot.Figure(
-            marks=[],
-            axes=[],
-            min_aspect_ratio=0.05,
-            max_aspect_ratio=100,
-            animation_duration=0,
-            display_toolbar=False,
-            padding_x=0,
-            padding_y=0,
-            layout={"width": "100%", "min_width": "0"},
-        )
+        self.figure = empty_figure()
 
     def show(
         self,
@@ -306,11 +296,13 @@ class _Panel:
         x_axis = bqplot.Axis(
             scale=axis.scale, tick_values=axis.ticks, grid_lines="none", tick_format=axis.format
         )
+        form = ",d" if whole else ".0e" if log else tick_format(places)
         y_axis = bqplot.Axis(
             scale=scale,
             side="left",
-            tick_format=",d" if whole else ".0e" if log else tick_format(places),
+            tick_format=form,
             tick_values=places,
+            tick_labels=minus_labels(places, form),
             grid_lines="solid",
         )
         marks = [

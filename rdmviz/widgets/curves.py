@@ -20,6 +20,7 @@ from rdmviz.widgets.curve_scale import is_log
 from rdmviz.widgets.loss_curves import PLAIN, Curve, LossCurves, MeanLosses
 from rdmviz.widgets.panel import Panel, time_ticks
 from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
+from rdmviz.widgets.solving import rows_and_last, rows_to_solve
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.trouble import told
 
@@ -27,8 +28,10 @@ Floats = NDArray[np.float64]
 
 _MOST_READ: Final = 20_000  # values per readout that the browser holds
 _SOLVED_ENTRIES: Final = 28_000_000  # of the matrices solved for one dear curve: about a second on one core
-_HEIGHTS: Final = {1: 176, 2: 150, 3: 136, 4: 112, 5: 104, 6: 104}  # pixels of a panel, by their number
+# Pixels of a panel, by their number: together as high as the pictures beside them.
+_HEIGHTS: Final = {1: 300, 2: 220, 3: 164, 4: 124, 5: 104, 6: 104}
 FAMILY_COLORS: Final = {"spectral": CATEGORIES[0], "plain": PLAIN, "recorded": CATEGORIES[2]}
+_IN_THE_SPECTRUM: Final = ("participation_ratio", "participation_ratio_unbiased", "trace")
 _HEAD, _LEGEND = 20, 14  # pixels above a plot, and more per line of names where there are several curves
 _NAMES: Final = 3  # in a line
 
@@ -141,7 +144,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             every = losses.curves[0].every
             shown.append((every, ys, [c.color for c in losses.curves], losses.singles, log, named))
             values += list(ys)
-            heads.append(_head(signal, known.get(signal.baseline or ""), losses, log))
+            heads.append(_head(signal, known.get(signal.baseline or ""), losses, log, state.detrend))
         if len(self._panels) < len(signals):
             self._panels += [Panel(self._time) for _ in range(len(signals) - len(self._panels))]
         first, last = float(x[0]), float(x[-1])
@@ -151,7 +154,8 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         for panel, (every, ys, colors, singles, log, named) in zip(self._panels, shown, strict=False):
             panel.place(_HEIGHTS[len(signals)] + named, _HEAD + named)
             panel.set_time_ticks(along)
-            panel.show(x[::every], ys[:, ::every], colors, singles[:, ::every], log=log)
+            at = rows_and_last(0, len(x) - 1, every)
+            panel.show(x[at], ys[:, at], colors, singles[:, at], log=log)
         figures = tuple(panel.figure for panel in self._panels[: len(signals)])
         if self._plots.children != figures:
             self._plots.children = figures
@@ -177,7 +181,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         color, nothing = FAMILY_COLORS[signal.family], np.empty((0, high + 1 - low))
         if not signal.dear:
             return LossCurves("", (Curve("", color, self._known(signal)[part]),), nothing)
-        values, every = self._solved(signal, low, high)
+        values, every = self._solved(signal)
         if every > 1:
             words.append(f"{signal.title}: one of {every} rows is solved; zoom in for all of them.")
         return LossCurves("", (Curve("", color, values, every),), nothing)
@@ -186,16 +190,12 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         source = self.state.run.metrics if signal.family == "recorded" else self._dataset(signal.shc)
         return np.asarray(source[signal.source].values, float)
 
-    def _solved(self, signal: Signal, low: int, high: int) -> tuple[Floats, int]:
-        """Return a curve that takes an eigenproblem per window, solved for one of so many rows."""
-        state = self.state
-        count = high + 1 - low
-        affordable = max(2, _SOLVED_ENTRIES // min(state.window, state.run.n_samples) ** 2)
-        stride = -(-count // affordable)
-        rows = np.arange(low, high + 1, stride)
+    def _solved(self, signal: Signal) -> tuple[Floats, int]:
+        """Return a dear curve over the span, at each row that of the nearest one solved, one of so many."""
+        rows, every = rows_to_solve(self.state, _SOLVED_ENTRIES)
         values = np.asarray(self._dataset(signal.shc)[signal.source][rows].values, float)
-        nearest = np.minimum(np.rint(np.arange(count) / stride).astype(int), len(rows) - 1)
-        return np.asarray(values[nearest]), stride
+        between = (rows[1:] + rows[:-1]) / 2
+        return values[np.searchsorted(between, np.arange(rows[0], rows[-1] + 1))], every
 
     def close(self) -> None:
         """Leave the page with everything that belongs to the curves."""
@@ -209,12 +209,16 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         close(self, self._time)
 
 
-def _head(signal: Signal, beside: Signal | None, losses: LossCurves, log: bool) -> dict[str, object]:
+def _head(
+    signal: Signal, beside: Signal | None, losses: LossCurves, log: bool, detrend: str
+) -> dict[str, object]:
     """Return what the head of a panel says."""
+    # The spectrum has quantities of the same names, of modes that may be detrended otherwise.
+    detrended = f"{detrend.replace('none', 'no')} detrending" if signal.name in _IN_THE_SPECTRUM else ""
     return {
         "name": signal.name,
         "title": f"{signal.title} {losses.of}".strip(),
-        "units": ", ".join(filter(None, [signal.units, "log" if log else ""])),
+        "units": ", ".join(filter(None, [signal.units, "log" if log else "", detrended])),
         "baseline": beside.name if beside else "",
         "baseline_title": beside.title if beside else "",
         "readouts": [{"label": c.label, "color": c.color} for c in losses.curves],

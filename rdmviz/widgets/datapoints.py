@@ -20,6 +20,7 @@ from rdmviz.errors import (
     NonFiniteLossError,
     OptionError,
     ProbeError,
+    WindowError,
 )
 from rdmviz.widgets.frames import FrameState, loss_codes
 from rdmviz.widgets.state import ExplorerState
@@ -96,6 +97,9 @@ class DatapointTable(CanvasView):
         self._page_samples: Samples = NOBODY
         self._found: Samples = NOBODY
         self._trouble = ""  # with the query
+        self._about_rows = ""  # what is in the way of rows, at any step
+        self._about_step = ""  # what is in the way of values, at the step on screen
+        self._about_columns = ""  # which of them are left out
         self._told: dict[bytes, str] = {}
         self._outlines: tuple[Samples, NDArray[Any]] | None = None
         super().__init__(state, of=state.run.n_samples)
@@ -240,7 +244,7 @@ class DatapointTable(CanvasView):
         run, state = self.state.run, self.state
         columns, left_out = columns_of(run, state.modes)
         with self.hold_sync(), told(state, "datapoints"):
-            self.note = ""
+            self._about_rows = self._about_step = ""
             self._samples, self.title, self.caption = self._whose(index)
             self.total = len(self._samples)
             last = max(0, -(-self.total // PAGE) - 1)
@@ -248,12 +252,13 @@ class DatapointTable(CanvasView):
             ordered = self._samples[self._order(index)]
             self._page_samples = ordered[self.page * PAGE : (self.page + 1) * PAGE]
             self._describe(columns)
+            self._about_columns = (
+                f"{left_out} more columns of the metadata have no room here; Find looks into them."
+                if left_out
+                else ""
+            )
             self._move(index)
             self.sorted_by = self.sort
-            if left_out and not self.note:
-                self.note = (
-                    f"{left_out} more columns of the metadata have no room here; Find looks into them."
-                )
             self.columns = [column.describe() for column in columns]
             self.counts = self._counted()
 
@@ -267,16 +272,16 @@ class DatapointTable(CanvasView):
         """Datapoints to show, a title for them, and what they have in common."""
         if self.showing == "found":
             if self._trouble:
-                self.note = self._trouble
+                self._about_rows = self._trouble
             elif not self.query.strip():
-                self.note = "Write into Find what to look for: a word, column:value or column>number."
+                self._about_rows = "Write into Find what to look for: a word, column:value or column>number."
             elif not len(self._found):
-                self.note = "No datapoint fits."
+                self._about_rows = "No datapoint fits."
             return self._found, f"Found: {_count(self._found)}", self._tell(self._found)
         if self.showing == "selected":
             chosen = np.array(self.state.selection, np.int64)
             if not len(chosen):
-                self.note = "Nothing is selected: click a row, or points on the map."
+                self._about_rows = "Nothing is selected: click a row, or points on the map."
             return chosen, f"Selected: {_count(chosen)}", self._tell(chosen)
         return self._strongest(index)
 
@@ -285,9 +290,13 @@ class DatapointTable(CanvasView):
         title = f"Strongest in mode {mode}"
         try:
             frame = self._path.at(index)
-            sides = strongest(frame, mode, _EACH_END, _LEAST)
         except ComputeError as error:
-            self.note = self._why_not(error)
+            self._about_step = self._why_not(error)
+            return NOBODY, title, ""
+        try:
+            sides = strongest(frame, mode, _EACH_END, _LEAST)
+        except WindowError as error:  # a small probe has fewer modes
+            self._about_rows = f"{error}."
             return NOBODY, title, ""
         size = np.abs(frame.vectors[mode - 1])
         ends = [(name, side) for name, side in zip(("Positive", "Negative"), sides, strict=True) if len(side)]
@@ -322,7 +331,7 @@ class DatapointTable(CanvasView):
         try:
             table = datapoints_of(self._path, index, samples, max(self.state.modes))
         except ComputeError as error:
-            self.note = self.note or self._why_not(error)
+            self._about_step = self._why_not(error)
             out[:, 0] = self.state.run.rows(index, index + 1)[0, samples]
             return out
         out[:, 0], out[:, 1], out[:, 6] = table["loss"], table["drift"], table["group"] + 1
@@ -335,11 +344,13 @@ class DatapointTable(CanvasView):
     def _move(self, index: int) -> None:
         """Send what changes with the step, for the rows that are there."""
         run = self.state.run
+        self._about_step = ""
         with self.hold_sync():
             self.values = self._computed(index, self._page_samples).astype("<f8").tobytes()
             tokens = [token for row in self.rows for token in row.get("tokens", ())]
             losses = run.rows(index, index + 1)[0]
             self.shades = loss_codes(losses[tokens], self.link.frames.loss_range).tobytes() if tokens else b""
+            self.note = self._about_rows or self._about_step or self._about_columns
             self.at = index
 
     def _describe(self, columns: tuple[Column, ...]) -> None:

@@ -22,6 +22,7 @@ from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
 from rdmviz.widgets.mode_strip import ModeStrip
+from rdmviz.widgets.opening import telling_step
 from rdmviz.widgets.picturing import figure
 from rdmviz.widgets.preparing import Preparing, takes_long
 from rdmviz.widgets.scene import Scene
@@ -30,6 +31,7 @@ from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.status import StatusLine
 from rdmviz.widgets.tables import save_table
 from rdmviz.widgets.time_bar import TimeBar
+from rdmviz.widgets.trouble import told
 
 
 @overload
@@ -54,7 +56,9 @@ def explore(
     run
         The run, from `open_run`, `load_example`, a `Recorder` or `TrainingRun.from_arrays`; or two to eight.
     step
-        Recorded step to start at (of the first run); default the last one.
+        Recorded step to start at (of the first run); default, for one run, the most prominent peak of the
+        spectral heat capacity, else its largest value; the newest step of a run that is followed, and the
+        last place of a comparison.
     window
         Rows per window; default 64, less for runs of fewer than 192 rows.
     detrend
@@ -99,7 +103,11 @@ def explore(
     if isinstance(run, list | tuple):
         return compare(run, **options)
     require_run(run, "explore")
-    return Explorer(ExplorerState(cast(TrainingRun, run), **options))
+    state = ExplorerState(cast(TrainingRun, run), **options)
+    if step is not None or state.following:
+        return Explorer(state)
+    plane = ("plane_step",) if state.plane == "fixed" and chosen.get("plane_step") is None else ()
+    return Explorer(state, seek=("step", *plane))
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no types
@@ -109,10 +117,14 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
     ----------
     state
         The one source of truth; several explorers may share it and then stay in step.
+    seek
+        Traits of the state that are set to the step that has most to tell once the curves are known, unless
+        time was moved before.
     """
 
-    def __init__(self, state: ExplorerState) -> None:
+    def __init__(self, state: ExplorerState, *, seek: tuple[str, ...] = ()) -> None:
         self.state = state
+        self._seek = seek, state.step
         self._composed = threading.Event()
         super().__init__()
         self.add_class("rdmviz-explorer")
@@ -142,6 +154,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
 
     def _compose(self) -> None:
         state = self.state
+        self._go_to_what_tells()
         self.time = TimeBar(state)
         self.curves = WarningCurves(state)
         self.legend = Legend(state)
@@ -163,6 +176,14 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         if self.comm is None:  # closed while the pictures were made in the thread that reads
             close(*self.children)
         self._composed.set()
+
+    def _go_to_what_tells(self) -> None:
+        (names, step), state = self._seek, self.state
+        with state.lock, told(state, "curves"):
+            if names and state.step == step:
+                found = telling_step(state)
+                for name in names:
+                    setattr(state, name, found)
 
     def _try_window(self, window: int) -> None:
         """Set the window, after a pass over the losses with its progress on the screen if one is needed."""

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import traitlets as t
 
-from rdmviz.errors import MissingExtraError
+from rdmviz.errors import MissingExtraError, RunNotFoundError
 from rdmviz.widgets.picturing import VIEWS, figure
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.tables import TABLES, encoded, table_csv
+from rdmviz.widgets.trouble import gone
 from rdmviz.widgets.view import CanvasView
 
 _LONGEST_NAME: Final = 40
@@ -58,6 +59,8 @@ class KeepBar(CanvasView):
 def _bookmark(state: ExplorerState, content: dict[str, Any]) -> tuple[dict[str, Any], None]:
     with state.lock:
         state.add_bookmark(str(content["note"]), int(state.run.steps[int(content["row"])]))
+        if lost := gone(state.run):
+            raise RunNotFoundError(f"Not kept beside the run, only until this kernel stops. {lost}")
     return {"kind": "done"}, None
 
 

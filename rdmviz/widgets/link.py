@@ -6,9 +6,18 @@ import gc
 import time
 from typing import Any, Final
 
+from traitlets import TraitError
+
 from rdmviz.analysis import FixedPlane, ModePath
 from rdmviz.compute.rdm.clusters import MAX_COUNT
-from rdmviz.errors import FlatWindowError, NonFiniteLossError, WindowError
+from rdmviz.errors import (
+    FlatWindowError,
+    NonFiniteLossError,
+    OptionError,
+    ProbeError,
+    StepNotFoundError,
+    WindowError,
+)
 from rdmviz.widgets.arrangement import by_preference
 from rdmviz.widgets.at_rest import Details
 from rdmviz.widgets.colors import classes, color_by
@@ -21,6 +30,8 @@ from rdmviz.widgets.trouble import told
 
 _MOST_FRAMES_ASKED: Final = 64
 _ANSWER_SECONDS = 0.05
+_REFUSED: Final = "choice"  # among the troubles
+_REFUSALS: Final = (OptionError, ProbeError, StepNotFoundError, WindowError, TraitError)
 _AXES: Final = ["modes", "plane", "plane_step", "map_scale"]  # traits that make the axes of the map
 
 
@@ -184,14 +195,34 @@ class SceneLink:
             gc.collect()
 
     def _from_browser(self, change: Any) -> None:
+        """Take a value over; one that the state refuses is put back and told until another is taken."""
         with self._lock:
-            name, value = change["name"], change["new"]
-            if name == "index":
-                self.state.step = int(self.state.run.steps[value])
-            elif name == "span":
-                self.state.span = (round(value[0]), round(value[1]))
-            elif _plain(getattr(self.state, name)) != value:
-                setattr(self.state, name, tuple(value) if name == "modes" else value)
+            name, value, state = change["name"], change["new"], self.state
+            if value == self._own(name):
+                return
+            try:
+                if name == "index":
+                    state.step = self._recorded(value)
+                elif name == "span":
+                    state.span = (round(value[0]), round(value[1]))
+                else:
+                    setattr(state, name, tuple(value) if name == "modes" else value)
+            except _REFUSALS as error:
+                state.troubles = {**state.troubles, _REFUSED: str(error)}
+                setattr(self.scene, name, self._own(name))
+                return
+            if name != "hovered" and _REFUSED in state.troubles:  # a pointer moves before anybody has read it
+                state.troubles = {part: words for part, words in state.troubles.items() if part != _REFUSED}
+
+    def _own(self, name: str) -> Any:
+        """Return what the state has for a trait of the scene."""
+        return self.state.index if name == "index" else _plain(getattr(self.state, name))
+
+    def _recorded(self, index: int) -> int:
+        run = self.state.run
+        if not 0 <= index < run.n_steps:
+            raise StepNotFoundError(f"row {index} is not in this run: choose between 0 and {run.n_steps - 1}")
+        return int(run.steps[index])
 
     def _to_browser(self, change: Any) -> None:
         with self._lock:

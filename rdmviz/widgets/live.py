@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any, Final
@@ -10,6 +11,7 @@ from rdmviz.analysis import grown
 from rdmviz.widgets.state import ExplorerState
 from rdmviz.widgets.trouble import told
 
+_LOG = logging.getLogger("rdmviz")
 _POLL_SECONDS: Final = 1.0
 _SHARE: Final = 0.25  # of the time that looking and drawing may take beside a training on the same machine
 
@@ -61,9 +63,23 @@ class Following:
                     return True
         return False
 
+    def _give_up(self, error: Exception, stopped: threading.Event) -> None:
+        state = self.state
+        with state.lock:
+            if stopped.is_set():
+                return
+            words = f"following ended: {type(error).__name__}: {error}; press Follow to try again"
+            state.troubles = {**state.troubles, "following": words}
+            state.following = False
+
     def _run(self, stopped: threading.Event) -> None:
         pause = _POLL_SECONDS
         while not stopped.wait(pause):
             began = time.monotonic()
-            self._look(stopped)
+            try:
+                self._look(stopped)
+            except Exception as error:  # a mistake in the program: following ends, and the person knows
+                _LOG.info("following %s ended", self.state.run.name, exc_info=True)
+                self._give_up(error, stopped)
+                return
             pause = max(_POLL_SECONDS, (time.monotonic() - began) * (1 / _SHARE - 1))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdmviz.widgets.closing import close, parts_of
+from rdmviz.widgets.colors import minus_signed
 from rdmviz.widgets.thinning import thinned
 
 Floats = NDArray[np.float64]
@@ -37,17 +38,7 @@ class Panel:
         self._axis_x = bqplot.Axis(scale=time, grid_lines="none", tick_format=",d")
         self._sides: dict[bool, tuple[bqplot.Scale, bqplot.Axis, list[bqplot.Lines]]] = {}
         self._drawn: list[Any] = []
-        self.figure = bqplot.Figure(
-            marks=[],
-            axes=[self._axis_x],
-            min_aspect_ratio=0.05,
-            max_aspect_ratio=100,
-            animation_duration=0,
-            display_toolbar=False,
-            padding_x=0,
-            padding_y=0,
-            layout={"width": "100%", "min_width": "0"},
-        )
+        self.figure = empty_figure(self._axis_x)
         self.place(136, 20)
 
     def place(self, height: int, head: int) -> None:
@@ -72,6 +63,7 @@ class Panel:
         with scale.hold_sync(), axis.hold_sync():
             scale.min, scale.max = ends
             axis.tick_values, axis.tick_format = values, tick_format(values)
+            axis.tick_labels = _PLAIN_LABELS | minus_labels(values, tick_format(values))
         for mark, ys, shades in zip(lines, both, ([colors[0]] if colors else [], list(colors)), strict=True):
             visible = [k for k in range(len(ys)) if np.isfinite(ys[k]).any()]
             points = _same_length([thinned(x, ys[k], _MOST_POINTS) for k in visible])
@@ -108,6 +100,21 @@ class Panel:
             close(scale, axis)
             for line in lines:
                 line.close()
+
+
+def empty_figure(*axes: bqplot.Axis) -> bqplot.Figure:
+    """Return a figure without marks, as wide as there is room, that leaves all it can to its plot."""
+    return bqplot.Figure(
+        marks=[],
+        axes=list(axes),
+        min_aspect_ratio=0.05,
+        max_aspect_ratio=100,
+        animation_duration=0,
+        display_toolbar=False,
+        padding_x=0,
+        padding_y=0,
+        layout={"width": "100%", "min_width": "0"},
+    )
 
 
 def _with_room(low: float, high: float, *, log: bool) -> tuple[float, float]:
@@ -152,6 +159,25 @@ def tick_format(values: Floats) -> str:
         d for d in range(_MOST_DIGITS) if np.allclose([float(f"{v:.{d}e}") for v in sizes], sizes, 1e-9, 0)
     )
     return f".{next(enough, _MOST_DIGITS)}~e"
+
+
+def minus_labels(values: Floats, form: str) -> dict[str, str]:
+    """Labels of the ticks that hold a minus, by JavaScript's name of each: d3 would write a hyphen."""
+    labels = {}
+    for value in values:
+        mantissa, letter, exponent = format(
+            float(value), form.replace("~", "").replace("d", ".0f")
+        ).partition("e")
+        text = f"{float(mantissa):g}e{int(exponent)}" if letter else mantissa
+        if "-" in text:
+            labels[_in_javascript(value)] = minus_signed(text)
+    return labels
+
+
+def _in_javascript(value: float) -> str:
+    if 1e-7 < abs(value) < 1e21:
+        return np.format_float_positional(value, trim="-")
+    return np.format_float_scientific(value, trim="-", exp_digits=1)
 
 
 def ticks(low: float, high: float, *, log: bool = False, most: float = 5.0) -> Floats:

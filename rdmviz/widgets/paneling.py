@@ -15,6 +15,7 @@ from rdmviz.widgets.curve_scale import is_log
 from rdmviz.widgets.curves import FAMILY_COLORS
 from rdmviz.widgets.loss_curves import MeanLosses
 from rdmviz.widgets.signals import DEFAULT, LOSSES, Signal, offered
+from rdmviz.widgets.solving import rows_to_solve
 from rdmviz.widgets.state import ExplorerState
 
 _SOLVED_ENTRIES: Final = 280_000_000  # of the matrices solved for one dear curve: ten seconds on one core
@@ -80,13 +81,10 @@ def _lines(state: ExplorerState, signal: Signal, words: list[str]) -> tuple[tupl
 
 def _solved(state: ExplorerState, curve: xr.DataArray, signal: Signal, words: list[str]) -> Floats:
     """Return a curve that takes an eigenproblem per window, solved in the span at as many rows as can be."""
-    low, high = (state.run.index_of(step) for step in state.span)
-    most = max(2, _SOLVED_ENTRIES // min(state.window, state.run.n_samples) ** 2)
-    stride = -(-(high + 1 - low) // most)
-    rows = np.unique(np.r_[low : high + 1 : stride, high])
-    if stride > 1:
-        words.append(f"{signal.title}: one of {stride} rows is solved")
+    rows, every = rows_to_solve(state, _SOLVED_ENTRIES)
+    if every > 1:
+        words.append(f"{signal.title}: one of {every} rows is solved")
     values = np.full(state.run.n_steps, np.nan)
-    solved = np.asarray(curve[rows].values, float)
-    values[low : high + 1] = np.interp(np.arange(low, high + 1), rows, solved)
+    span = np.arange(rows[0], rows[-1] + 1)
+    values[span] = np.interp(span, rows, np.asarray(curve[rows].values, float))
     return values

@@ -18,6 +18,7 @@ from rdmviz.figures import draw
 from rdmviz.figures.contents import CurvesContent, Key, MapContent, MatrixContent, SpectrumContent
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.at_rest import whole_matrix
+from rdmviz.widgets.colors import format_number
 from rdmviz.widgets.frames import FrameState
 from rdmviz.widgets.keeping import kept_traits
 from rdmviz.widgets.link import SceneLink
@@ -197,7 +198,7 @@ def _spectrum(state: ExplorerState) -> SpectrumContent:
     return SpectrumContent(
         caption=(*_caption(state), *filter(None, [words])),
         shares=shares,
-        note=f"Tr C {trace:.3g} · participation ratio {ratio:.3g}",
+        note=f"Tr C {format_number(trace)} · participation ratio {format_number(ratio)}",
         chosen=tuple(mode - 1 for mode in state.modes),
         log=state.spectrum_scale == "log",
         edge=edge,

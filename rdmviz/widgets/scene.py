@@ -75,7 +75,7 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     can_follow = t.Bool(default_value=False, help="whether the run may grow").tag(sync=True)
     troubles: Any = t.Dict().tag(sync=True)
     color_source = t.Enum(("fixed", "group", "loss", "loading", "drift"), "group").tag(sync=True)
-    color_kind = t.Enum(("categorical", "sequential", "diverging"), "categorical").tag(sync=True)
+    color_kind = t.Enum(("categorical", "sequential", "gapped", "diverging"), "categorical").tag(sync=True)
     color_codes = t.Bytes().tag(sync=True)
     color_title = t.Unicode().tag(sync=True)
     color_labels = t.List(t.Unicode()).tag(sync=True)

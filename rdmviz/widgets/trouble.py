@@ -6,9 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rdmviz.errors import ComputeError, RunNotFoundError, TruncatedStoreError
+from rdmviz.run import TrainingRun
 from rdmviz.widgets.state import ExplorerState
 
 _TOLD = (ComputeError, RunNotFoundError, TruncatedStoreError, OSError, MemoryError)
+
+
+def gone(run: TrainingRun) -> str:
+    """Return what to say of a run whose folder was moved or deleted under the explorer; else nothing."""
+    folder = None if run.store is None else run.store.folder
+    if folder is None or folder.exists():
+        return ""
+    return (
+        f"The run at {folder} is gone: it was moved or deleted. What is drawn can still be looked at; "
+        "once the run is in its place again, all else goes on."
+    )
 
 
 @contextmanager
@@ -22,6 +34,7 @@ def told(state: ExplorerState, part: str) -> Iterator[None]:
         yield
     except _TOLD as error:
         words = "there is not enough memory for this" if isinstance(error, MemoryError) else str(error)
+        words = gone(state.run) or words
         with state.lock:  # other threads have troubles of their own
             state.troubles = {**state.troubles, part: words}
     else:

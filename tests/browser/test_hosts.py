@@ -9,6 +9,7 @@ import time
 import pytest
 from conftest import EXPLORE, agree, wait_drawn
 
+import rdmviz
 from rdmviz.demo import serve
 
 MOST_SECONDS_TO_DRAW = 5
@@ -34,6 +35,43 @@ def run_first_cell(page):
     raise AssertionError("the cell does not run")
 
 
+def keep_and_share(page, step, **shown):
+    """Bookmark the step on screen, go away and come back, save its picture, copy its code."""
+    bar = page.locator(".rdmviz-keep").first
+    note = bar.get_by_label("Note on this step")
+    note.fill("here")
+    page.keyboard.press("Enter")
+    bar.get_by_text(f"Bookmarked step {step:,}").wait_for()
+    page.locator(".rdmviz-step").first.focus()
+    page.keyboard.press("End")
+    assert agree(page) > step
+    bar.get_by_role("button", name="Bookmarks (1)").click()
+    bar.get_by_role("button", name=f"step {step:,}", exact=True).click()
+    page.wait_for_function(f"() => document.querySelector('.rdmviz-map-view').dataset.step === '{step}'")
+    assert agree(page) == step
+
+    bar.get_by_role("button", name="Save picture").click()
+    bar.get_by_label("Picture").select_option("map")
+    with page.expect_download() as waiting:
+        bar.get_by_role("button", name="Download picture").click()
+    assert waiting.value.suggested_filename == f"grokking-step-{step}-map.svg"
+    saved = rdmviz.figure(rdmviz.load_example("grokking"), "map", step=step, coloring="split", **shown)
+    assert waiting.value.path().read_bytes() == saved.to_bytes("svg")
+
+    bar.get_by_role("button", name="Copy code").click()
+    code = bar.get_by_label("Python that opens this view again")
+    page.wait_for_function(f"area => area.value.includes('step={step}')", arg=code.element_handle())
+    bar.get_by_role("button", name="Copy to clipboard").click()
+    bar.get_by_text("Copied").wait_for()
+    note.focus()
+    page.keyboard.press("Control+V")
+    assert note.input_value().split() == code.input_value().split()
+    names = {}
+    exec(code.input_value(), names)
+    assert (names["explorer"].state.step, names["explorer"].state.coloring) == (step, "split")
+    names["explorer"].close()
+
+
 def test_notebook_7(server, watched):
     page = watched.page
     # Notebook 7.6 raises an error of its own on every page; what it does without rdmviz is not counted.
@@ -45,8 +83,9 @@ def test_notebook_7(server, watched):
     wait_drawn(page, seconds=60)
     page.locator(".rdmviz-step").focus()
     page.keyboard.press("Home")
-    page.keyboard.press("ArrowRight")
-    agree(page)
+    for _ in range(12):
+        page.keyboard.press("Shift+ArrowRight")
+    keep_and_share(page, agree(page))
     watched.errors = [error for error in watched.errors if error not in own]
     watched.assert_clean()
 
@@ -60,7 +99,7 @@ def test_voila_serves_the_demo_as_an_app(watched):
         page.keyboard.press("Home")
         for _ in range(12):
             page.keyboard.press("Shift+ArrowRight")
-        assert agree(page) > 0
+        keep_and_share(page, agree(page), map_scale="log")
         assert page.locator(".jp-CodeCell .jp-InputArea-editor").count() == 0, "an app shows no code"
     watched.assert_clean()
 

@@ -53,6 +53,8 @@ def test_rows_arrive_while_one_looks_on_and_a_step_that_is_looked_at_stays(serve
     before = page.evaluate(last)
     curve = "() => document.querySelector('.rdmviz-curves .bqplot .line').getAttribute('d')"
     drawn = page.evaluate(curve)
+    page.locator(".rdmviz-step").focus()
+    page.keyboard.press("End")
     page.get_by_role("button", name="Follow").click()
     page.wait_for_function(f"before => ({last})() >= before + 100", arg=before, timeout=60_000)
     assert "keeping to it" in page.locator(".rdmviz-following").inner_text()

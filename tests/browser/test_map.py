@@ -17,14 +17,16 @@ MAKE = """import numpy as np, rdmviz
 rng = np.random.default_rng(5)
 loss = 5 + np.cumsum(0.1 * rng.standard_normal((400, 60)), axis=0)
 names = [f"item {k}" for k in range(59)] + ["\\u0634\\u0628\\u0643\\u0629 \\U0001f9e0"]
-run = rdmviz.TrainingRun.from_arrays(loss, probe={"name": names}, name="hands")
+score = np.where(np.arange(60) % 4, np.arange(60.0), np.nan)
+run = rdmviz.TrainingRun.from_arrays(loss, probe={"name": names, "score": score}, name="hands")
 """
 OPEN = (
     MAKE
-    + f"""from rdmviz.widgets import ExplorerState
+    + f"""import ipywidgets
+from rdmviz.widgets import ExplorerState, Legend
 from rdmviz.widgets.datapoint_map import DatapointMap
 state = ExplorerState(run, window={WINDOW}, step={ROW}, coloring="loading")
-DatapointMap(state)"""
+ipywidgets.VBox([Legend(state), DatapointMap(state)])"""
 )
 MANY = """wide = rdmviz.TrainingRun.from_arrays(rng.standard_normal((40, 20_400)))
 many = ExplorerState(wide, window=8)
@@ -46,7 +48,8 @@ def page(server, browser):
 @pytest.fixture(autouse=True)
 def afresh(page):
     tell(page, f"state.step = {ROW}; state.plane = 'moving'; state.plane_step = None; state.modes = (1, 2); "
-         "state.trails = 0; state.sizing = 'equal'; state.selection = []; many.selection = []")  # fmt: skip
+         "state.trails = 0; state.sizing = 'equal'; state.coloring = 'loading'; "
+         "state.selection = []; many.selection = []")  # fmt: skip
     page.get_by_label("Reset the zoom").first.click()
     page.mouse.move(2, 2)
     page.wait_for_function(f"() => document.querySelector('.rdmviz-map-view').dataset.step === '{ROW}'")
@@ -343,6 +346,29 @@ print(k, *[x for share in shares for x in share[k]])""",
     assert sum(changed) >= 20, "the trail passes where the datapoint was"
     words = page.locator(".rdmviz-map-words").first
     assert "lack" not in words.inner_text()
+
+
+GREYS = """spots => {
+    const canvas = document.querySelector('.rdmviz-map');
+    const box = canvas.getBoundingClientRect();
+    const [context, floor] = [canvas.getContext('2d'), Math.floor];
+    const pixel = ([x, y]) => context.getImageData(floor(x - box.x), floor(y - box.y), 1, 1).data;
+    return spots.map((spot) => [...pixel(spot)].slice(0, 3).join() === '138,138,138');
+}"""
+
+
+def test_what_has_no_value_is_grey_and_the_legend_says_so(page):
+    tell(page, "state.coloring = 'score'")
+    legend = page.locator(".rdmviz-legend")
+    legend.get_by_text("no value").wait_for()
+    assert legend.inner_text().split() == ["score", "1", "59", "no", "value"]
+    dot = legend.locator(".rdmviz-dot").evaluate("dot => getComputedStyle(dot).backgroundColor")
+    assert dot == "rgb(138, 138, 138)"
+    for first, grey in ((0, True), (1, False)):  # those selected lie on top, in full colour
+        chosen = list(range(first, 60, 4))
+        tell(page, f"state.selection = {chosen}")
+        page.wait_for_timeout(300)
+        assert page.evaluate(GREYS, places(page)[chosen].tolist()) == [grey] * len(chosen)
 
 
 def test_points_grow_with_their_loading(page):

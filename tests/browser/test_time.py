@@ -14,7 +14,7 @@ explorer = rdmviz.explore(
     marks=[{"step": 1720, "kind": "transition", "text": "memorised <b>all</b>"},
            {"step": 4400, "kind": "alarm", "text": "SHC"},
            {"step": 7780, "kind": "transition", "text": "90%"}],
-    bookmarks=[{"step": 3000, "note": "look here"}])
+    bookmarks=[{"step": 3000, "note": "look here"}, {"step": 3000, "note": "twice"}])
 explorer"""
 SURFACE = ".rdmviz-cursor-surface"
 
@@ -199,6 +199,13 @@ def test_marks_are_reached_by_keyboard_and_say_what_they_are(whole):
     page.keyboard.press("ArrowRight")
     assert tip.inner_text() == "bookmark at step 3,000: look here"
     assert agree(page) == 3000
+    page.keyboard.press("ArrowRight")
+    assert tip.inner_text() == "bookmark at step 3,000: twice"
+    page.keyboard.press("+")
+    page.wait_for_function("() => document.querySelector('.rdmviz-step').max < 2500")
+    assert tip.inner_text() == "bookmark at step 3,000: twice", "of two at one step it is still the second"
+    page.keyboard.press("0")
+    page.wait_for_function("() => document.querySelector('.rdmviz-step').max === '2500'")
     shapes = page.evaluate(
         "() => [...document.querySelectorAll('.rdmviz-mark path')].map((p) => p.getAttribute('d'))"
     )

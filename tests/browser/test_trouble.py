@@ -49,3 +49,23 @@ def test_a_run_that_vanishes_is_told_in_the_page_and_not_as_a_traceback(server, 
     page.wait_for_function("() => !document.querySelector('.rdmviz-troubles p')", timeout=60_000)
     page.wait_for_selector(".rdmviz-map-view[data-step='350'][aria-busy='false']", timeout=60_000)
     watched.assert_clean()
+
+
+def test_a_run_of_one_datapoint_is_refused_in_one_line(server, watched):
+    page = watched.page
+    cell = "import numpy, rdmviz\nrdmviz.explore(rdmviz.TrainingRun.from_arrays(numpy.ones((900, 1))))"
+    run_in_lab(page, server, server.write_notebook("one.ipynb", cell))
+    told = page.locator(".jp-OutputArea-output").first
+    told.wait_for(timeout=60_000)
+    lines = told.inner_text().splitlines()
+    assert "LossShapeError: loss has shape (900, 1)" in lines[0]
+    assert "expected at least two" in lines[0]
+    assert lines[1:] == ["(%tb shows where this was raised.)"]
+    page.evaluate("""() => {
+        const notebook = window.jupyterapp.shell.currentWidget.content;
+        notebook.activeCell.model.sharedModel.setSource('%tb');
+        window.jupyterapp.commands.execute('notebook:run-cell');
+    }""")
+    whole = page.locator(".jp-OutputArea-output", has_text="Traceback")
+    whole.wait_for(timeout=20_000)
+    assert "from_arrays" in whole.inner_text()

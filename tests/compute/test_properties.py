@@ -6,7 +6,7 @@ from operator import add
 
 import dask.array as da
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles import DETRENDS, reader
@@ -26,8 +26,6 @@ runs = st.tuples(st.integers(8, 30), st.integers(2, 12)).flatmap(
 )
 detrends = st.sampled_from(DETRENDS)
 centred = st.sampled_from(DETRENDS[1:])
-settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
-settings.load_profile("steady")
 
 
 def _of(losses, window, detrend):

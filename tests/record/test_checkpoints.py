@@ -196,7 +196,7 @@ def test_a_broken_checkpoint_costs_nothing_before_it(trained, folder, tmp_path, 
     with pytest.raises(error, match=told) as caught:
         record(folder, make_model, tmp_path / "run")
     assert "checkpoint of step 12" in caught.value.__notes__[0]
-    assert "resume=True" in caught.value.__notes__[0]
+    assert "resume=True" in caught.value._render_traceback_()[1]  # also in a notebook
     kept = open_run(tmp_path / "run")
     assert kept.steps.tolist() == [0, 4, 8]
     np.testing.assert_array_equal(kept.loss, trained[1].loss[:3])

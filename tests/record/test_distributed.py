@@ -17,11 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdmviz import Recorder, open_run
 from rdmviz.errors import OptionError
-from rdmviz.record import distributed, per_sample_cross_entropy
+from rdmviz.record import Snapshots, distributed, per_sample_cross_entropy
 
 X = torch.randn(41, 6, generator=torch.Generator().manual_seed(1))  # odd: the shares differ in size
 Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
 STEPS, EVERY = 40, 4
+LAYERS = {"representations": ["0", "4"]}
+IDS = torch.arange(7 * 5).reshape(7, 5) % 16  # seven sequences, for two ranks
+SIZES = {"vocab_size": 16, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 1}
 
 
 def make_model() -> nn.Sequential:
@@ -113,10 +116,126 @@ def a_share_without_datapoints(rank: int, folder: Path) -> dict:
     recorder = Recorder(None, (X, Y))
     recorder._ranks.share = lambda items: slice(0, items) if rank else slice(0, 0)
     recorder.record(0, make_model())
-    return {"losses": None if rank else torch.from_numpy(recorder.run.loss.to_numpy())}
+    return {"losses": None if rank else torch.tensor(recorder.run.loss.to_numpy().tolist())}
 
 
-CHECKS = [a_training, a_rank_that_fails, a_path_that_is_taken, a_share_without_datapoints]
+def snapshots(rank: int, folder: Path) -> dict:
+    what = Snapshots(every=20, representations=["0", "4"], dtype=np.float16)
+    with Recorder(folder / "snapshots", (X, Y), every=EVERY, batch_size=7, snapshots=what) as recorder:
+        recorded, saved, _ = train(rank, recorder.record)
+    plain, _, _ = train(rank)
+    alone = Recorder(None, (X, Y), snapshots=Snapshots(every=1, weights="spectra", representations=["0"]))
+    alone._ranks.share = lambda items: slice(0, items) if rank else slice(0, 0)  # one without datapoints
+    alone.record(0, make_model())
+    odd = make_model()
+
+    def call_the_first_again(*call) -> None:
+        odd[0](X[:1])
+
+    if rank == 1:
+        odd[6].register_forward_hook(call_the_first_again)
+    told = [words_of(lambda: alone.record(1, odd))]
+    alone._ranks.share = lambda items: slice(20 * rank, 20 + 21 * rank)
+    wider = nn.Sequential(nn.Linear(6, 16 + rank), nn.Linear(16 + rank, 3))
+    told.append(words_of(lambda: alone.record(1, wider)))
+    alone.record(2, make_model())
+    return {
+        "recorded": recorded.state_dict(),
+        "plain": plain.state_dict(),
+        "saved": saved,
+        "told": told,
+        "steps": None if rank else alone.run.snapshot_steps.tolist(),
+        "alone": None if rank else torch.from_numpy(alone.run.representations["0"].to_numpy()),
+    }
+
+
+def a_model_that_is_spread(rank: int, folder: Path) -> dict:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+
+    mesh = init_device_mesh("cpu", (2,))
+    recorder = Recorder(None, (X, Y))
+    spread = fully_shard(make_model(), mesh=mesh)
+    wrapped = FullyShardedDataParallel(make_model(), device_id=torch.device("cpu"))
+    told = [words_of(lambda model=model: recorder.record(0, model)) for model in (spread, wrapped)]
+    return {"told": told}
+
+
+def a_rank_that_ends(rank: int, folder: Path) -> None:
+    recorder = Recorder(None, (X, Y))
+    if rank == 0:
+        told = words_of(lambda: recorder.record(0, make_model()))
+        (folder / "ended").write_text(told)
+    os._exit(0)
+
+
+def a_trainer_of_lightning(rank: int, folder: Path) -> dict:
+    import lightning.pytorch as pl
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from rdmviz.record.lightning import RecorderCallback
+
+    class Classifier(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = make_model()
+
+        def forward(self, x):
+            return self.net(x)
+
+        def training_step(self, batch, index):
+            return cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=0.01)
+
+    states = []
+    for callbacks in ([RecorderCallback(folder / "lightning", (X, Y), every=3)], []):
+        torch.manual_seed(0)
+        trainer = pl.Trainer(
+            accelerator="cpu", devices=2, strategy="ddp", max_steps=6, logger=False, callbacks=callbacks,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        model = Classifier()
+        trainer.fit(model, DataLoader(TensorDataset(X, Y), batch_size=4, drop_last=True))
+        states.append(model.net.state_dict())
+    return {"recorded": states[0], "plain": states[1], "size": trainer.world_size}
+
+
+def a_trainer_of_transformers(rank: int, folder: Path) -> dict:
+    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
+
+    from rdmviz.record.transformers import RecorderCallback
+
+    states = []
+    probe = {"input_ids": IDS}
+    for callbacks in ([RecorderCallback(folder / "transformers", probe, per="token", every=2)], []):
+        set_seed(0)
+        model = GPT2LMHeadModel(GPT2Config(**SIZES, bos_token_id=0, eos_token_id=0))
+        trainer = Trainer(
+            model,
+            TrainingArguments(
+                str(folder / "trainer"), use_cpu=True, max_steps=4, save_strategy="no", report_to=[],
+                per_device_train_batch_size=2, disable_tqdm=True,
+            ),
+            train_dataset=[{"input_ids": row, "labels": row} for row in IDS],
+            callbacks=callbacks,
+        )  # fmt: skip
+        trainer.train()
+        states.append(model.state_dict())
+    return {"recorded": states[0], "plain": states[1], "size": trainer.args.world_size}
+
+
+CHECKS = [
+    a_training,
+    a_rank_that_fails,
+    a_path_that_is_taken,
+    a_share_without_datapoints,
+    snapshots,
+    a_model_that_is_spread,
+    a_trainer_of_lightning,
+    a_trainer_of_transformers,
+]
 
 
 def words_of(act) -> str:
@@ -138,7 +257,7 @@ def work(rank: int, folder: Path, port: int) -> None:
     for check in CHECKS:
         torch.save(check(rank, folder), folder / f"{check.__name__}_{rank}.pt")
         dist.barrier()
-    dist.destroy_process_group()
+    a_rank_that_ends(rank, folder)
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +347,88 @@ def test_a_share_may_be_empty(found):
     recorder.record(0, make_model())
     losses = found(a_share_without_datapoints)[0]["losses"]
     np.testing.assert_array_equal(losses, recorder.run.loss)
+
+
+def test_snapshots_of_ranks_are_those_of_one_process(found, folder):
+    ranks = found(snapshots)
+    for rank in ranks:
+        for name, weight in rank["plain"].items():
+            assert torch.equal(rank["recorded"][name], weight), name
+    what = Snapshots(every=20, representations=["0", "4"], dtype=np.float16)
+    one = Recorder(None, (X, Y), every=EVERY, snapshots=what)
+    for step, weights in enumerate(ranks[0]["saved"]):
+        model = make_model()
+        model.load_state_dict(weights)
+        one.record(EVERY * step, model)
+    run = open_run(folder / "snapshots")
+    assert run.snapshots == one.run.snapshots == {"weights": ["0.weight", "4.weight", "6.weight"], **LAYERS}
+    assert run.snapshot_steps.tolist() == one.run.snapshot_steps.tolist() == [0, 20]
+    assert run.weights.identical(one.run.weights)
+    for name, layer in run.representations.items():
+        assert layer.dtype == np.float16
+        np.testing.assert_allclose(layer, one.run.representations[name], rtol=2e-3, atol=1e-3)
+
+
+def test_a_snapshot_that_one_rank_cannot_take_is_taken_on_none(found):
+    first, second = found(snapshots)
+    assert first["told"] == second["told"]
+    few, other = first["told"]
+    assert few.startswith(
+        "RankError: rank 1 could not evaluate its share of the probe: SnapshotError: module '0'"
+    )
+    assert other.startswith("SnapshotError: the ranks have outputs of '0'")
+    assert first["steps"] == [0, 2]
+    expected = make_model().eval()[0](X).detach()
+    for layer in first["alone"]:  # the first by one rank, the other one by both
+        torch.testing.assert_close(layer, expected)
+
+
+def test_weights_that_are_spread_over_the_ranks_are_refused(found):
+    for rank in found(a_model_that_is_spread):
+        for told in rank["told"]:
+            assert told.startswith("OptionError: the weights of ")
+            assert "expected a whole model on each rank" in told
+
+
+def test_a_rank_that_ends_is_not_waited_for(folder):
+    told = (folder / "ended").read_text()
+    assert told.startswith("RankError: rank 0 could not reach the others")
+    assert told.endswith("did one end?")
+
+
+def same_state(one: dict, other: dict) -> bool:
+    return all(torch.equal(one[name], value) for name, value in other.items())
+
+
+def test_lightning_on_several_ranks(found, folder):
+    first, second = found(a_trainer_of_lightning)
+    assert first["size"] == 2
+    assert same_state(first["recorded"], first["plain"])
+    assert same_state(second["recorded"], second["plain"])
+    model = make_model()
+    model.load_state_dict(first["recorded"])
+    one = Recorder(None, (X, Y))
+    one.record(6, model)
+    run = open_run(folder / "lightning")
+    assert run.steps.tolist() == [0, 3, 6]
+    np.testing.assert_allclose(run.loss[-1], one.run.loss[0], rtol=1e-6, atol=1e-6)
+
+
+def test_transformers_on_several_ranks(found, folder):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    first, second = found(a_trainer_of_transformers)
+    assert first["size"] == 2
+    assert same_state(first["recorded"], first["plain"])
+    assert same_state(second["recorded"], second["plain"])
+    model = GPT2LMHeadModel(GPT2Config(**SIZES, bos_token_id=0, eos_token_id=0))
+    model.load_state_dict(first["recorded"])
+    one = Recorder(None, {"input_ids": IDS}, per="token")
+    one.record(4, model)
+    run = open_run(folder / "transformers")
+    assert run.steps.tolist() == [0, 2, 4]
+    np.testing.assert_allclose(run.loss[-1], one.run.loss[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(run.probe["position"], one.run.probe["position"])
 
 
 @pytest.mark.parametrize("items", [2, 3, 7, 41])

@@ -210,6 +210,9 @@ def test_nothing_is_written_where_nothing_may_be():
         model.register_buffer("cache", torch.ones(3))
         model.register_buffer("far", torch.ones(3, device="meta"))
         model.register_buffer("sparse", torch.eye(3).to_sparse())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls this layout a beta
+        model.register_buffer("rows", torch.eye(3).to_sparse_csr())
     recorder = Recorder(None, (X, Y))
     recorder.record(0, model)
     with torch.inference_mode():  # as in a validation loop

@@ -73,7 +73,7 @@ def broken(whole: bytes, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_files_that_were_damaged(folder, suffix, seed):
     path = folder / f"damaged{suffix}"
@@ -82,7 +82,7 @@ def test_files_that_were_damaged(folder, suffix, seed):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=25, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200))
 def test_files_of_any_bytes(folder, suffix, content):
     path = folder / f"any{suffix}"
@@ -116,7 +116,7 @@ def tables(draw: Any) -> dict[str, Any]:
     return {"columns": columns, "data": rows}
 
 
-@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables())
 def test_tables_of_any_cells(folder, table):
     path = folder / "cells.json"
@@ -124,7 +124,7 @@ def test_tables_of_any_cells(folder, table):
     check_opened_or_refused(path)
 
 
-@settings(max_examples=100, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(
         st.fixed_dictionaries(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -260,7 +262,7 @@ class TestGaps:
 
     def test_what_is_not_whole_is_left_out_when_asked(self):
         frame = logged().drop(index=[2, 6])  # the eel, at steps 0 and 10
-        with pytest.raises(MissingRowsError, match=r"2 are missing.*'drop_samples'.*'drop_steps'"):
+        with pytest.raises(MissingRowsError, match=r"2 of 12 missing.*'drop_samples'.*'drop_steps'"):
             open_run(frame)
         run = open_run(frame, incomplete="drop_samples")
         assert run.probe["label"].to_numpy().tolist() == ["cat", "dog", "fox"]
@@ -276,3 +278,45 @@ class TestGaps:
             open_run(frame, incomplete="drop_steps")
         with pytest.raises(MissingRowsError, match="none of the 4 samples is whole"):
             open_run(frame, incomplete="drop_samples")
+
+
+class TestFoldersOfTables:
+    def log(self, folder: Path, name: str, frame: pd.DataFrame) -> None:
+        (folder / "media" / "table").mkdir(parents=True, exist_ok=True)
+        (folder / "media" / "table" / name).write_text(json.dumps(wandb_table(frame)))
+
+    def test_one_at_every_step(self, tmp_path):
+        for step, digest in zip(STEPS, ("0a1b2c", "ffff00", "123456"), strict=True):
+            rows = logged().query(f"step == {step}").drop(columns="step")
+            self.log(tmp_path, f"eval_losses_{step}_{digest}.table.json", rows)
+        for place in (tmp_path, tmp_path / "media" / "table"):
+            run = open_run(place)
+            assert_logged(run)
+            assert run.name == "eval_losses"
+
+    def test_increments(self, tmp_path):
+        for number, step in enumerate(STEPS):
+            name = f"{number}-176400000000{number}.losses.table.json"
+            self.log(tmp_path, name, logged("_step").query(f"_step == {step}"))
+        assert_logged(open_run(tmp_path))
+        for path in (tmp_path / "media" / "table").iterdir():
+            fsspec.filesystem("memory").pipe_file(f"/increments/{path.name}", path.read_bytes())
+        assert_logged(open_run("memory://increments"))
+
+    def test_a_table_that_was_logged_again_while_it_grew(self, tmp_path):
+        for step in STEPS:
+            self.log(tmp_path, f"losses_{step}_ab.table.json", logged().query(f"step <= {step}"))
+        with pytest.raises(DuplicateRowsError, match=r"open the last by its name: losses_30_ab\.table\.json"):
+            open_run(tmp_path)
+        assert_logged(open_run(tmp_path / "media" / "table" / "losses_30_ab.table.json"))
+
+    def test_tables_that_do_not_belong_together(self, tmp_path):
+        self.log(tmp_path, "losses_0_ab.table.json", logged())
+        self.log(tmp_path, "losses_1_cd.table.json", logged().drop(columns="lr"))
+        with pytest.raises(LossShapeError, match=r"losses_1_cd\.table\.json has columns \['step', 'sample'"):
+            open_run(tmp_path)
+        self.log(tmp_path, "other_0_ab.table.json", logged())
+        with pytest.raises(OptionError, match=r"tables of \['losses', 'other'\]"):
+            open_run(tmp_path)
+        with pytest.raises(OptionError, match="only a store"):
+            open_run(tmp_path, chunks="auto")

@@ -88,7 +88,12 @@ def test_selected_datapoints_take_the_place_of_one_of_their_group(arrangement):
     assert (order != arranged.order).sum() == 3, "nothing else moves"
     np.testing.assert_array_equal(arranged.group[order], arranged.group[arranged.order])
     many = arrangement.including(arranged, frame, list(range(600)))
-    assert len(set(many)) == 400
+    np.testing.assert_array_equal(many, arranged.order)  # all places are taken by selected ones
+    taken = arranged.order[:350].tolist()
+    outside = np.setdiff1d(np.arange(600), arranged.order)
+    order = arrangement.including(arranged, frame, [*outside.tolist(), *taken])
+    assert set(taken) <= set(order), "a selected datapoint gives its place to no other"
+    assert len(set(order) & set(outside.tolist())) == 50
 
 
 def test_a_selected_datapoint_that_is_not_on_the_map_is_not_in_the_matrix():

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 import rdmviz
+from rdmviz.figures.palette import NO_VALUE, OTHER, paints
 from rdmviz.widgets.colors import CATEGORIES, classes, color_by
 
 
@@ -32,11 +34,23 @@ def test_many_categories_share_the_neutral_colour():
     assert chosen.codes.max() == len(CATEGORIES)
 
 
-def test_numbers_are_a_ramp_and_a_nan_or_a_constant_is_no_trouble():
-    chosen = color_by(make_run(x=[1.0, 2.0, np.nan, 5.0]), "x", 3, (0, 1, False))
+def test_numbers_are_a_ramp_and_a_constant_is_no_trouble():
+    chosen = color_by(make_run(x=[1.0, 2.0, np.inf, 5.0]), "x", 3, (0, 1, False))
     assert (chosen.kind, chosen.labels) == ("sequential", ("1", "5"))
-    assert chosen.codes.tolist() == [0, 64, 0, 255]
+    assert chosen.codes.tolist() == [0, 64, 255, 255]
     assert color_by(make_run(x=[2.0, 2.0]), "x", 3, (0, 1, False)).codes.tolist() == [0, 0]
+
+
+def test_what_has_no_value_has_a_neutral_colour_that_no_value_has():
+    chosen = color_by(make_run(x=[1.0, 2.0, np.nan, 5.0]), "x", 3, (0, 1, False))
+    assert (chosen.kind, chosen.labels) == ("gapped", ("1", "5", "no value"))
+    assert chosen.codes.tolist() == [0, 64, 255, 254]
+    colors = paints(chosen.codes, chosen.kind)
+    assert to_hex(colors[2]) == OTHER
+    assert not (colors[[0, 1, 3]] == colors[2]).all(axis=1).any()
+    nothing = color_by(make_run(x=[np.nan, np.nan]), "x", 3, (0, 1, False))
+    assert nothing.labels == ("", "", "no value")
+    assert nothing.codes.tolist() == [255, 255]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +77,8 @@ def test_python_and_browser_use_the_same_colours():
     script = (Path(rdmviz.__file__).parent / "widgets" / "static" / "palette.js").read_text()
     listed = re.search(r"CATEGORIES = \[(.*?)\]", script).group(1)
     assert tuple(re.findall(r"#[0-9a-f]{6}", listed)) == CATEGORIES
+    assert f'const OTHER = "{OTHER}"' in script
+    assert f"const NO_VALUE = {NO_VALUE};" in script
 
 
 def test_a_column_called_like_a_computed_coloring_can_be_chosen_too():

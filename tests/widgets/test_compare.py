@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 
 import ipywidgets
@@ -14,9 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ipywidgets.widgets import widget
 
 import rdmviz
+from rdmviz.analysis.gram_cache import gram_is_ready
 from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.widgets import Comparison, ComparisonState, DatapointMap
 from rdmviz.widgets import compare as compare_module
+from rdmviz.widgets import preparing as preparing_module
+from rdmviz.widgets.comparison_controls import ComparisonControls
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -433,6 +437,53 @@ def test_opening_and_closing_comparisons_leaves_no_widget_behind():
     del comparison
     gc.collect()
     assert kept() is None
+
+
+@pytest.mark.parametrize("moment", ["the first run is read", "it has been read", "pictures are made"])
+def test_a_comparison_closed_while_it_is_made_leaves_nothing_behind(moment, monkeypatch):
+    rdmviz.explore([make_run(), make_run(seed=1)]).close()
+    monkeypatch.setattr(preparing_module, "_LONG_PRODUCTS", 0)
+    runs, gate = [make_run(seed=2), make_run(seed=3)], threading.Event()
+    for run in runs:
+        run.rows = lambda start, stop, rows=run.rows: gate.wait(30) and rows(start, stop)
+    widgets, threads = set(widget._instances), set(threading.enumerate())
+    comparison = rdmviz.explore(runs)
+    (preparing,) = [part for part in comparison.children if isinstance(part, preparing_module.Preparing)]
+    closed = threading.Event()
+
+    def close_before(then):
+        def closing(*given, **options):
+            comparison.close()
+            closed.set()
+            return then(*given, **options)
+
+        return closing
+
+    if moment == "the first run is read":
+        comparison.close()
+        closed.set()
+    elif moment == "it has been read":
+        preparing._done = close_before(preparing._done)
+    else:
+        monkeypatch.setattr(compare_module, "ComparisonControls", close_before(ComparisonControls))
+    gate.set()
+    assert closed.wait(30)
+    while ours := [each for each in threading.enumerate() if each not in threads]:
+        ours[0].join(30)
+        assert not ours[0].is_alive()
+    assert set(widget._instances) == widgets
+    assert gram_is_ready(runs[1], 64) == (moment == "pictures are made"), "what nobody waits for is not read"
+    states = comparison.state.states
+    assert [state.link for state in states] == [None, None]
+    fresh = ComparisonState([make_run(seed=2), make_run(seed=3)])
+    for left, never in zip([comparison.state, *states], [fresh, *fresh.states], strict=True):
+        assert heard(left) == heard(never)
+
+
+def heard(state):
+    """How many hear of a change of each trait."""
+    found = {name: sum(map(len, kinds.values())) for name, kinds in state._trait_notifiers.items()}
+    return {name: count for name, count in found.items() if count}
 
 
 def test_a_further_view_of_one_run_stays_in_step():

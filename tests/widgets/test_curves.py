@@ -14,7 +14,7 @@ from rdmviz.errors import OptionError
 from rdmviz.widgets import ExplorerState, WarningCurves, loss_curves
 from rdmviz.widgets import curves as curves_module
 from rdmviz.widgets.loss_curves import SELECTED
-from rdmviz.widgets.panel import tick_format, ticks, time_ticks
+from rdmviz.widgets.panel import minus_labels, tick_format, ticks, time_ticks
 from rdmviz.widgets.signals import MOST_SIGNALS, offered, presets
 
 ROWS, N = 300, 12
@@ -192,7 +192,9 @@ def test_dear_curves_of_a_large_run_are_solved_at_fewer_rows_and_that_is_said(mo
     assert "one of 3 rows is solved" in curves.caption.value
     exact = rdmviz.analyze(curves.state.run)["entropy"].values
     np.testing.assert_array_equal(readouts(curves)[0, ::3], exact[::3].astype("f4"))
-    np.testing.assert_array_equal(drawn(curves, 0)[1][0], exact[::3], "no steps are drawn between")
+    solved = np.append(exact[::3], exact[299])
+    np.testing.assert_array_equal(drawn(curves, 0)[1][0], solved, "no steps between, and the end")
+    assert readouts(curves)[0, -1] == exact[299].astype("f4")
     curves.state.span = (1000, 1900)
     np.testing.assert_array_equal(readouts(curves)[0], exact[100:191].astype("f4"))
     assert "is solved" not in curves.caption.value
@@ -305,6 +307,29 @@ def run_through(state):
 )
 def test_ticks_are_written_so_that_they_differ(values, expected):
     assert tick_format(np.array(values, float)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "expected"),
+    [
+        ([-0.5, 0, 0.5], "~g", {"-0.5": "−0.5"}),
+        ([1e-8, 1e-6, 1e-4], ".0~e", {"1e-8": "1e−8", "0.000001": "1e−6", "0.0001": "1e−4"}),
+        ([-2.5e-5, 2e6], ".1~e", {"-0.000025": "−2.5e−5"}),
+        ([0.01, 1], ".0e", {"0.01": "1e−2"}),
+        ([0, 1000], ",d", {}),
+    ],
+)
+def test_one_minus_sign_is_used_on_axes(values, form, expected):
+    assert minus_labels(np.array(values, float), form) == expected
+
+
+def test_the_detrending_stands_by_what_the_spectrum_has_too():
+    curves = open_curves()
+    units = {head["name"]: head["units"] for head in curves.cursor.panels}
+    assert units["participation_ratio"] == "linear detrending"
+    assert units["spectral_heat_capacity"] == "loss⁴, log"
+    curves.state.detrend = "none"
+    assert curves.cursor.panels[1]["units"] == "no detrending"
 
 
 @pytest.mark.parametrize(("low", "high"), [(1e-9, 1e-2), (2.1e-4, 3.4e-4), (3.0, 70.0), (1e6, 1.0001e6)])

@@ -263,6 +263,22 @@ def test_steps_without_modes_show_losses_and_say_why():
     assert "NaN or infinite" in make_table(loss=broken, step=1600, selection=[3]).note
 
 
+def test_a_note_on_a_step_goes_while_time_moves_away_from_it_and_comes_while_it_moves_there():
+    table = make_table(step=50, selection=[1, 2])
+    assert "first full at step 310" in table.note
+    hear(table, kind="at", index=100, moving=True)
+    assert table.note == ""
+    hear(table, kind="at", index=20, moving=True)
+    assert "first full at step 310" in table.note
+    table.query = "split:nowhere"
+    hear(table, kind="at", index=100, moving=True)
+    assert table.note == "No datapoint fits.", "that holds at any step"
+    few = make_table(loss=LOSS[:, :3])
+    few.state.modes = (5, 1)
+    hear(few, kind="at", index=100)
+    assert few.note == "mode 5 is not in this window; there are modes 1 to 3."
+
+
 def test_no_metadata_two_datapoints_and_many_categories():
     bare = make_table(loss=LOSS[:, :2])
     assert bare.total == 2
@@ -311,7 +327,7 @@ def test_a_run_that_vanishes_under_the_table_is_told(tmp_path):
     (tmp_path / "run").rename(tmp_path / "elsewhere")
     state.run.store._chunks.clear()  # as it is where a run does not fit the cache
     hear(table, kind="at", index=100)
-    assert "missing" in state.troubles["datapoints"]
+    assert "is gone: it was moved or deleted" in state.troubles["datapoints"]
     (tmp_path / "elsewhere").rename(tmp_path / "run")
     hear(table, kind="at", index=100)
     assert "datapoints" not in state.troubles

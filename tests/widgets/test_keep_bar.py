@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,21 @@ def test_a_bookmark_is_of_the_row_on_the_persons_screen(bar):
     assert bar.scene.bookmarks == bar.state.bookmarks
     assert ask(bar, kind="forget", note="here", step=200)[0]["kind"] == "done"
     assert bar.state.bookmarks == []
+
+
+def test_a_bookmark_on_a_run_that_is_gone_is_no_success(tmp_path, monkeypatch):
+    loss = 1 + np.random.default_rng(0).random((300, 12))
+    path = rdmviz.TrainingRun.from_arrays(loss).save(tmp_path / "run")
+    bar = KeepBar(ExplorerState(rdmviz.open_run(path)))
+    bar.sent = []
+    monkeypatch.setattr(bar, "send", lambda content, buffers: bar.sent.append((content, buffers)))
+    shutil.rmtree(path)
+    answer, _ = ask(bar, kind="bookmark", note="here")
+    assert answer["kind"] == "trouble"
+    assert answer["text"].startswith("Not kept beside the run, only until this kernel stops. The run at")
+    assert not path.exists(), "nothing is made where the run was"
+    assert bar.state.bookmarks == [{"step": 200, "note": "here"}]
+    bar.close()
 
 
 def test_a_picture_comes_as_bytes_with_a_name_for_any_file_system(bar):

@@ -33,7 +33,8 @@ def recording(tmp_path):
 
 def test_an_explorer_at_the_newest_step_keeps_to_it_and_one_elsewhere_stays(recording):
     record, path = recording
-    explorer = rdmviz.explore(rdmviz.open_run(path), window=16)
+    run = rdmviz.open_run(path)
+    explorer = rdmviz.explore(run, window=16, step=int(run.steps[-1]))
     following = explorer.map.link.following
     assert not following.look()
     record(150, 100)
@@ -96,6 +97,33 @@ def test_a_look_that_is_under_way_when_following_ends_takes_nothing_in(recording
         assert explorer.scene.count == 100
     assert following.look()
     assert explorer.scene.count == 200
+    explorer.close()
+
+
+def test_a_mistake_while_following_ends_it_and_is_told_until_following_works_again(recording, monkeypatch):
+    monkeypatch.setattr(live_module, "_POLL_SECONDS", 0.0)
+    record, path = recording
+    explorer = rdmviz.explore(rdmviz.open_run(path), window=16)
+    state, ended, grown = explorer.state, threading.Event(), live_module.grown
+
+    def mistaken(run):
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(live_module, "grown", mistaken)
+    state.observe(lambda change: change["new"] or ended.set(), "following")
+    state.following = True
+    assert ended.wait(30)
+    with state.lock:  # whoever set it is through with telling everybody
+        assert not explorer.scene.following
+    assert "ZeroDivisionError: a mistake" in explorer.scene.troubles["following"]
+    monkeypatch.setattr(live_module, "grown", grown)
+    record(200, 100)
+    state.following = True
+    deadline = time.monotonic() + 20
+    while state.step < 199 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert explorer.scene.count == 200
+    assert explorer.scene.troubles == {}
     explorer.close()
 
 

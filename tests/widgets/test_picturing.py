@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from ipywidgets.widgets import widget
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 import rdmviz
 from rdmviz.errors import FlatWindowError, NonFiniteLossError, OptionError, StepNotFoundError, WindowError
-from rdmviz.figures.palette import CATEGORIES, SEQUENTIAL, ramp
+from rdmviz.figures.palette import CATEGORIES, OTHER, SEQUENTIAL, ramp
 from rdmviz.widgets import ExplorerState, paneling
 from rdmviz.widgets.picturing import VIEWS
 
@@ -55,6 +56,16 @@ def test_a_number_colours_by_the_ramp_and_the_selection_is_ringed():
     np.testing.assert_allclose(points.get_facecolors()[:, :3], np.delete(expected, [4, 7], axis=0))
     np.testing.assert_allclose(chosen.get_facecolors()[:, :3], expected[[4, 7]])
     np.testing.assert_array_equal(rings.get_offsets(), chosen.get_offsets())
+
+
+def test_what_has_no_value_is_grey_and_the_key_says_so():
+    size = np.where(np.arange(30) % 5, np.arange(30.0), np.nan)
+    figure = rdmviz.figure(make_run(probe={"size": size}), "map", coloring="size")
+    points = labelled_axes(figure, "mode 1").collections[0]
+    grey = [to_hex(color) == OTHER for color in points.get_facecolors()]
+    assert grey == np.isnan(size).tolist()
+    words = [text.get_text() for text in figure.findobj(Text)]
+    assert words.index("no value") == words.index("29") + 1 == words.index("1") + 2
 
 
 @pytest.mark.parametrize("map_scale", ["linear", "log"])

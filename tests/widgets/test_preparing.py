@@ -117,12 +117,31 @@ def test_of_two_windows_chosen_while_reading_the_last_one_counts(slow):
     explorer.controls.window.value = 96
     second = preparing_of(explorer)
     assert second is not first
-    slow.gate.set()  # the pictures of a window are drawn once the reading lets go of the run
     explorer.controls.window.value = 48
+    slow.gate.set()
     first.thread.join(30)
     second.thread.join(30)
     assert explorer.controls.window.value == explorer.state.window == 48
     assert not any(isinstance(part, Preparing) for part in explorer.children)
+    explorer.close()
+
+
+def test_a_window_that_is_at_hand_is_shown_while_the_losses_are_read_for_a_longer_one(slow):
+    slow.gate.set()
+    explorer = rdmviz.explore(slow.run)
+    assert explorer.wait(30)
+    slow.gate.clear()
+    explorer.controls.window.value = 128
+    reading = preparing_of(explorer).thread
+    explorer.state.window = 48
+    explorer.state.mode_detrend = "linear"
+    assert explorer.map.link.frames.path.window == 48
+    assert len(explorer.map.link.frames.pack([200])) == 1
+    assert reading.is_alive()
+    assert not slow.gate.is_set()
+    slow.gate.set()
+    reading.join(30)
+    assert explorer.state.window == 48, "the window chosen last is the one that counts"
     explorer.close()
 
 

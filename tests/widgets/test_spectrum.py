@@ -158,6 +158,29 @@ def test_a_closed_view_ends_the_computation(monkeypatch):
     assert ended == []
 
 
+def test_after_a_mistake_the_next_question_starts_anew(monkeypatch):
+    run = make_run()
+    real, fallen = null_edges_module.null_edge, []
+
+    def mistaken(*_given, **_options):
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(threading, "excepthook", lambda what: fallen.append(what.exc_type))
+    monkeypatch.setattr(null_edges_module, "null_edge", mistaken)
+    edges, told, path = NullEdges(threading.RLock()), [], ModePath(run, window=40)
+    edges.ask(path, 100, told.append, run)
+    first = edges.thread
+    wait_until(lambda: edges.thread is None)
+    if first is not None:
+        first.join(30)
+    assert (fallen, told) == ([ZeroDivisionError], [])
+    monkeypatch.setattr(null_edges_module, "null_edge", real)
+    edges.ask(path, 100, told.append, run)
+    wait_until(lambda: told)
+    expected = rdmviz.null_edge(run, int(run.steps[100]), window=40, detrend="constant")
+    assert told[0]["edge"] == pytest.approx(float(expected["edge"]))
+
+
 def test_the_strip_has_the_strongest_of_either_end(answers):
     run = make_run(probe={"kind": ["x", "y"] * 20})
     asked = answers(run, ModeStrip)

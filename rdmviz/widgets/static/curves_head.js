@@ -16,7 +16,8 @@ function renderCurvesHead(model, el, scene) {
   summary.title = "Choose curves from the list";
   const list = element("div", "rdmviz-chooser-list");
   chooser.append(summary, list);
-  first.append(title, explainButton("curves", root), presets, chooser);
+  const explain = explainButton("curves", { append: (panel) => (el.closest(".rdmviz-curves-column") ?? root).append(panel) });
+  first.append(title, explain, presets, chooser);
   const second = element("div", "rdmviz-curves-row");
   const scale = choiceOf("Axis", CURVE_SCALES, (value) => chooseInScene(scene, "curve_scale", value));
   const losses = choiceOf("Mean loss of", LOSS_CURVES, (value) => chooseInScene(scene, "loss_curves", value));

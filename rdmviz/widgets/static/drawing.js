@@ -36,9 +36,14 @@ function formatNumber(value) {
   if (!Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(3)));
+  if (size >= 1e-3 && size < 1e5) return minusSigned(Number(value.toPrecision(3)));
   const [mantissa, exponent] = value.toExponential(1).split("e");
-  return `${Number(mantissa)}e${Number(exponent)}`; // as the axes of the curves have it
+  return minusSigned(`${Number(mantissa)}e${Number(exponent)}`); // as the axes of the curves have it
+}
+
+// A number as text, with the minus sign that is as wide as a plus.
+function minusSigned(number) {
+  return String(number).replaceAll("-", "−");
 }
 
 const STEPS = new Intl.NumberFormat("en-US");

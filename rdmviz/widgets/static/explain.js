@@ -35,7 +35,10 @@ const EXPLANATIONS = {
 };
 const EXPLAINED_AS = ["What is this?", "What would a transition look like?", "What can fool it?", "What can I do with it?"];
 
-// A button that opens the explanation over its figure; Escape or a second press closes it.
+let explained = 0; // names of explanations are unique on a page
+
+// A button that opens the explanation where `host` appends it, beside the picture and never over it; Escape or a second
+// press closes it.
 function explainButton(name, host) {
   const button = element("button", "rdmviz-explain", "?");
   button.type = "button";
@@ -50,8 +53,16 @@ function explainButton(name, host) {
     if (!open) return;
     panel = element("div", "rdmviz-explanation");
     panel.setAttribute("role", "note");
-    EXPLANATIONS[name].forEach((text, k) => panel.append(element("strong", "", EXPLAINED_AS[k]), element("p", "", text)));
+    panel.setAttribute("aria-label", `About the ${name}`);
+    panel.id = `rdmviz-explanation-${++explained}`;
+    button.setAttribute("aria-controls", panel.id);
+    EXPLANATIONS[name].forEach((text, k) => {
+      const part = element("div");
+      part.append(element("strong", "", EXPLAINED_AS[k]), element("p", "", text));
+      panel.append(part);
+    });
     host.append(panel);
+    panel.scrollIntoView({ block: "nearest" });
   };
   button.addEventListener("click", () => toggle(!panel));
   button.addEventListener("keydown", (event) => {

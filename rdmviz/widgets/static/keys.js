@@ -20,3 +20,18 @@ function owningKeys() {
     if (--keyOwnersOnPage === 0) window.removeEventListener("keydown", ownKeys, true);
   };
 }
+
+// A picture that is pointed at from the keyboard: `moved(event)` is what a key points at next, undefined where it is no such
+// key; Enter chooses what is pointed at (told whether with Shift), Escape and leaving point at nothing.
+function pointingByKeys(canvas, moved, point, choose) {
+  canvas.addEventListener("blur", () => point(null));
+  canvas.addEventListener("keydown", (event) => {
+    const to = moved(event);
+    if (to !== undefined) point(to);
+    else if (event.key === "Enter") choose(event.shiftKey);
+    else if (event.key === "Escape") point(null);
+    else return;
+    event.preventDefault();
+    event.stopPropagation(); // the notebook has its own meaning for these keys
+  });
+}

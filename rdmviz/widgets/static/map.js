@@ -8,6 +8,7 @@ const MAP_FADED = 0.38; // of the datapoints that are not selected, while some a
 const MAP_MOST_RINGS = 200;
 const MAP_MOST_TRAILS = 60;
 const MAP_HINT_MS = 2500;
+const MAP_ONE_MODE = 0.9; // of the trace: what is left for the second axis of a fixed plane is little
 const SIZE_LEVELS = 16;
 
 class MapPicture {
@@ -307,6 +308,11 @@ function renderMap(model, el, scene) {
       parts.push(`${formatStep(selection.length - unseen)}${among} selected${unseen ? `, and ${formatStep(unseen)} not drawn` : ""}`);
     }
     if (picture.missing && !hinted) parts.push(`trails lack ${picture.missing} rows that are not here yet`);
+    const { frame } = picture;
+    const first = frame?.state === 0 && frame.trace > 0 ? frame.eigenvalues[0] / frame.trace : 0;
+    if (scene.get("plane") === "fixed" && first >= MAP_ONE_MODE && !hinted) {
+      parts.push(`mode 1 holds ${formatShare(first)} of the trace here: the second axis of a fixed plane shows little; unfix it, or choose other modes`);
+    }
     const text = parts.join(" · ");
     if (words.textContent !== text) words.textContent = text;
   };

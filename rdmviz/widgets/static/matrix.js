@@ -199,7 +199,7 @@ class MatrixPicture {
     context.strokeRect(x - 0.5, top - 0.5, 9, height + 1);
     for (const share of height > 90 ? [1, 0.5, 0, -0.5, -1] : [1, 0, -1]) {
       const value = scale * (correlation ? share : share * Math.abs(share));
-      const text = formatNumber(value).replace("-", "−");
+      const text = formatNumber(value);
       writeText(context, theme, text, x + 12, top + (height * (1 - share)) / 2, { size: 10, baseline: "middle" });
     }
     const words = correlation ? "correlation" : "covariance, colour: signed root";
@@ -238,7 +238,7 @@ function renderMatrix(model, el, scene) {
     }
     const [a, b] = pair.map((place) => shared.shown[place]);
     const value = picture.value();
-    const number = value === undefined ? "…" : Number.isNaN(value) ? "undefined, one does not move" : formatNumber(value).replace("-", "−");
+    const number = value === undefined ? "…" : Number.isNaN(value) ? "undefined, one does not move" : formatNumber(value);
     say(a === b ? `${kind === "covariance" ? "variance" : kind} ${number} of ${names.of(a)}` : `${kind} ${number} of ${names.of(a)} and ${names.of(b)}`);
   };
   const draw = picture.draw.bind(picture);
@@ -262,20 +262,15 @@ function renderMatrix(model, el, scene) {
   canvas.addEventListener("pointermove", (event) => point(picture.pick(...placeOfEvent(event))));
   canvas.addEventListener("pointerleave", () => point(null));
   canvas.addEventListener("click", (event) => keep(event.shiftKey));
-  canvas.addEventListener("blur", () => point(null));
-  canvas.addEventListener("keydown", (event) => {
+  const moved = (event) => {
     const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (way && picture.frame?.state === 0) {
-      const most = picture.frame.order.length - 1;
-      const [row, column] = picture.cell ?? [0, 0];
-      const far = event.shiftKey ? JUMP_CELLS : 1;
-      point(picture.cell ? [row + far * way[0], column + far * way[1]].map((k) => Math.max(0, Math.min(most, k))) : [0, 0]);
-    } else if (event.key === "Enter") keep(event.shiftKey);
-    else if (event.key === "Escape") point(null);
-    else return;
-    event.preventDefault();
-    event.stopPropagation(); // the notebook has its own meaning for these keys
-  });
+    if (!way || picture.frame?.state !== 0) return undefined;
+    if (!picture.cell) return [0, 0];
+    const most = picture.frame.order.length - 1;
+    const far = event.shiftKey ? JUMP_CELLS : 1;
+    return picture.cell.map((k, axis) => Math.max(0, Math.min(most, k + far * way[axis])));
+  };
+  pointingByKeys(canvas, moved, point, keep);
   return () => {
     stopChoice();
     rest.stop();

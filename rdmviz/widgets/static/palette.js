@@ -3,6 +3,7 @@
 // Eight categorical colours after Okabe and Ito, blue and yellow moved so that they read on white and on black; then a neutral.
 const CATEGORIES = ["#1f83c6", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#a6a018"];
 const OTHER = "#8a8a8a";
+const NO_VALUE = 255; // code of a datapoint without a value, in a gapped ramp
 
 const SEQUENTIAL = ramp(["#5746a8", "#3f66a8", "#2a788e", "#22a884", "#7ad151", "#dcc81e"]);
 const DIVERGING_POINTS = ramp(["#0b5fd0", "#5b93d6", "#949494", "#d98a4a", "#d9480f"]); // its middle shows on white and on black

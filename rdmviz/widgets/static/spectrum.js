@@ -35,7 +35,11 @@ class SpectrumPicture {
     this.frame = frame;
     const { context, width, height } = sizedContext(this.canvas);
     const { left, right, top, bottom } = SPECTRUM_MARGIN;
-    const [x0, x1, y0, y1] = [left, width - right, height - bottom, top];
+    const { trace, ratio } = frame;
+    const facts = [`Tr C ${formatNumber(trace)} · PR ${formatNumber(ratio)}`, detrendWords(this.scene.get("mode_detrend"))];
+    context.font = `11px ${theme.font}`;
+    const lines = context.measureText(facts.join(" · ")).width <= width - right ? [facts.join(" · ")] : facts;
+    const [x0, x1, y0, y1] = [left, width - right, height - bottom, top + 12 * (lines.length - 1)];
     const scale = this.scene.get("spectrum_scale");
     const part = scale === "log" ? (share) => 1 - Math.log10(Math.max(share, SMALLEST_SHARE)) / Math.log10(SMALLEST_SHARE) : (share) => share;
     const level = (share) => y0 + (y1 - y0) * part(share);
@@ -85,7 +89,9 @@ class SpectrumPicture {
     context.moveTo(x0 + 1, y0 + 2);
     context.lineTo(x0 + Math.min(most, shown) * step - 1, y0 + 2);
     context.stroke();
-    writeText(context, theme, `mode (1–${most} can be put on the map)`, (x0 + x1) / 2, height - 3, { align: "center", size: 10 });
+    context.font = `10px ${theme.font}`;
+    const named = [`mode (1–${most} can be put on the map)`, `mode (1–${most}: on the map)`].find((text) => context.measureText(text).width <= x1 - x0) ?? "mode";
+    writeText(context, theme, named, (x0 + x1) / 2, height - 3, { align: "center", size: 10 });
     if (frame.state !== 0) return;
     const { edge } = this.null?.() ?? {};
     if (edge != null) {
@@ -101,8 +107,12 @@ class SpectrumPicture {
       context.setLineDash([]);
       writeText(context, theme, `null edge ${formatShare(share)}`, x1, y - 3 < y1 + 9 ? y + 11 : y - 3, { align: "right", size: 10, color: theme.text });
     }
-    writeText(context, theme, `Tr C ${formatNumber(frame.trace)} · PR ${formatNumber(frame.ratio)} · ${this.scene.get("mode_detrend")} detrending`, x1, 10, { align: "right", color: theme.text });
+    lines.forEach((line, k) => writeText(context, theme, line, x1, 10 + 12 * k, { align: "right", color: theme.text }));
   }
+}
+
+function detrendWords(detrend) {
+  return detrend === "none" ? "no detrending" : `${detrend} detrending`;
 }
 
 function renderSpectrum(model, el, scene) {
@@ -155,22 +165,17 @@ function renderSpectrum(model, el, scene) {
   };
   canvas.addEventListener("pointermove", (event) => point(picture.pick(placeOfEvent(event)[0])));
   canvas.addEventListener("pointerleave", () => point(null));
-  canvas.addEventListener("blur", () => point(null));
   canvas.addEventListener("click", (event) => {
     point(picture.pick(placeOfEvent(event)[0]));
     choose(event.shiftKey);
   });
-  canvas.addEventListener("keydown", (event) => {
+  const moved = (event) => {
     const last = picture.count - 1;
     const at = picture.pointed;
-    const moved = { ArrowLeft: at === null ? 0 : at - 1, ArrowRight: at === null ? 0 : at + 1, Home: 0, End: last }[event.key];
-    if (moved !== undefined && picture.frame?.state === 0) point(Math.max(0, Math.min(last, moved)));
-    else if (event.key === "Enter") choose(event.shiftKey);
-    else if (event.key === "Escape") point(null);
-    else return;
-    event.preventDefault();
-    event.stopPropagation(); // the notebook has its own meaning for these keys
-  });
+    const to = { ArrowLeft: at === null ? 0 : at - 1, ArrowRight: at === null ? 0 : at + 1, Home: 0, End: last }[event.key];
+    return to === undefined || picture.frame?.state !== 0 ? undefined : Math.max(0, Math.min(last, to));
+  };
+  pointingByKeys(canvas, moved, point, choose);
   return () => {
     stopChoice();
     rest.stop();

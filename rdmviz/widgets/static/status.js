@@ -24,7 +24,7 @@ function renderStatus(model, el, scene) {
     words.textContent = following && !gone ? `${formatStep(last + 1)} rows, ${newest}: ${place}` : "";
     const told = gone
       ? ["The kernel that computes these pictures is gone: run the cell again. What is drawn stays readable."]
-      : Object.values(scene.get("troubles"));
+      : [...new Set(Object.values(scene.get("troubles")))];
     if (told.join() !== [...troubles.children].map((node) => node.textContent).join()) {
       troubles.replaceChildren(...told.map((text) => element("p", "", text)));
     }

@@ -61,7 +61,7 @@ function renderMarks(scene, place) {
       const button = element("button", `rdmviz-mark rdmviz-mark-${kind}`);
       button.type = "button";
       button.dataset.row = String(row);
-      button.dataset.key = `${kind} ${step}`;
+      button.dataset.key = `${kind} ${step} ${text ?? ""}`; // several bookmarks may be at one step
       button.style.left = `${100 * place(row)}%`;
       button.tabIndex = k === current ? 0 : -1;
       const words = `${MARK_KINDS[kind].one} at step ${formatStep(step)}`;

@@ -10,7 +10,9 @@ function pictureView(el, scene, name, title, make, traits = []) {
   const root = element("div", `rdmviz-view rdmviz-${name}-view`);
   const figure = element("figure", "rdmviz-figure");
   const head = element("figcaption");
-  head.append(element("span", "rdmviz-title", title), explainButton(name, figure));
+  // Among other pictures the explanation stands below them all, else below its own.
+  const explain = explainButton(name, { append: (panel) => (el.closest(".rdmviz-pictures") ? el.after(panel) : el.append(panel)) });
+  head.append(element("span", "rdmviz-title", title), explain);
   const note = element("div", "rdmviz-note");
   note.setAttribute("role", "status");
   note.hidden = true;
@@ -60,6 +62,7 @@ function pictureView(el, scene, name, title, make, traits = []) {
     () => store.listeners.delete(arrived),
     () => clearTimeout(greying),
     () => picture.stop?.(),
+    () => explain.getAttribute("aria-expanded") === "true" && explain.click(),
   ];
   schedule();
   return { root, figure, picture, schedule, stop: () => stops.forEach((stop) => stop()) };

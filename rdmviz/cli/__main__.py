@@ -1,0 +1,5 @@
+"""``python -m rdmviz.cli``."""
+
+from rdmviz.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,153 @@
+"""What is in a run, as plain values that JSON can hold: for a person who has not seen it before."""
+
+from __future__ import annotations
+
+import math
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from rdmviz.analysis.columns import kind_of_columns
+from rdmviz.analysis.gram_cache import gram_bytes
+from rdmviz.errors import TruncatedStoreError
+
+if TYPE_CHECKING:
+    from rdmviz.run import TrainingRun
+
+__all__ = ["contents"]
+
+_EXAMPLES: Final = 5
+_LONGEST: Final = 200  # characters of an example
+
+
+def contents(run: TrainingRun, place: Path | str) -> dict[str, Any]:
+    """Return shape, spacing, columns, metrics, size and age of a run; of its losses the first and last row.
+
+    Parameters
+    ----------
+    run
+        Opened at `place`.
+    place
+        Path or URL.
+
+    Returns
+    -------
+    Mapping of numbers, texts, lists and mappings; a number that is not finite, or not known, is None.
+    """
+    kinds = kind_of_columns(run)
+    return {
+        "path": str(place),
+        "name": run.name,
+        "kind": _kind(run, place),
+        "rows": run.n_steps,
+        "datapoints": run.n_samples,
+        "steps": {
+            "first": int(run.steps[0]),
+            "last": int(run.steps[-1]),
+            **dict(zip(("least_apart", "most_apart"), _apart(run.steps), strict=True)),
+        },
+        "loss": {
+            "dtype": str(run.loss.dtype),
+            "first_mean": _mean(run, 0),
+            "last_mean": _mean(run, run.n_steps - 1),
+        },
+        "probe": [
+            {"name": str(name), **_column(column.to_numpy(), kinds[str(name)])}
+            for name, column in run.probe.data_vars.items()
+        ],
+        "images": [
+            {"name": str(name), "shape": list(column.shape[1:]), "dtype": str(column.dtype)}
+            for name, column in run.images.data_vars.items()
+        ],
+        "metrics": [
+            {"name": str(name), **_curve(curve.to_numpy())} for name, curve in run.metrics.data_vars.items()
+        ],
+        "attrs": run.attrs,
+        "bytes_on_disk": _size(place),
+        "bytes_of_losses": run.n_steps * run.n_samples * run.loss.dtype.itemsize,
+        "bytes_of_gram": gram_bytes(run.n_steps),
+        "seconds_since_written": _age(place),
+    }
+
+
+def _kind(run: TrainingRun, place: Path | str) -> str:
+    if run.store is not None:
+        return "store" if run.store.grows else "store in a zip"
+    suffix = Path(str(place)).suffix.lower()
+    tables = {".csv": "CSV", ".parquet": "Parquet", ".json": "JSON", ".jsonl": "JSON lines"}
+    if suffix in tables:
+        return f"table ({tables[suffix]})"
+    return "NumPy archive" if suffix == ".npz" else "log"
+
+
+def _apart(steps: np.ndarray) -> tuple[int | None, int | None]:
+    if len(steps) < 2:
+        return None, None
+    # of Python's integers: steps may be further apart than 64 bits tell
+    apart = [int(later) - int(one) for one, later in pairwise(steps)]
+    return min(apart), max(apart)
+
+
+def _mean(run: TrainingRun, row: int) -> float | None:
+    try:
+        losses = run.rows(row, row + 1)
+    except TruncatedStoreError:  # what is wrong with a run is said by a check of it
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _number(np.mean(losses, dtype=np.float64))
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _column(values: np.ndarray, kind: str) -> dict[str, Any]:
+    distinct, first = np.unique(values, return_index=True)
+    examples = [_plain(value) for value in values[np.sort(first)[:_EXAMPLES]]]
+    found: dict[str, Any] = {"kind": kind, "distinct": len(distinct), "examples": examples}
+    if kind == "number":
+        held = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        found["least"], found["most"] = (
+            (_plain(held.min()), _plain(held.max())) if len(held) else (None, None)
+        )
+        found["missing"] = int(len(values) - len(held))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float):
+        return _number(plain)
+    return plain[:_LONGEST] if isinstance(plain, str) else plain
+
+
+def _curve(values: np.ndarray) -> dict[str, Any]:
+    held = values[np.isfinite(values)]
+    if not len(held):
+        return {"least": None, "most": None, "last": None, "measured": 0}
+    return {
+        "least": float(held.min()),
+        "most": float(held.max()),
+        "last": float(held[-1]),
+        "measured": len(held),
+    }
+
+
+def _files(place: Path | str) -> list[Path]:
+    if not isinstance(place, Path):
+        return []
+    return [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+
+
+def _size(place: Path | str) -> int | None:
+    files = _files(place)
+    return sum(path.stat().st_size for path in files) if files else None
+
+
+def _age(place: Path | str) -> float | None:
+    """Seconds since something was written, by this machine's clock."""
+    files = _files(place)
+    return max(0.0, time.time() - max(path.stat().st_mtime for path in files)) if files else None
