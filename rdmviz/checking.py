@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from os import PathLike
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import xarray as xr
 import zarr
 
 from rdmviz.contents import contents
@@ -16,6 +18,7 @@ from rdmviz.errors import (
     LossShapeError,
     MetricError,
     ProbeError,
+    SnapshotError,
     StepsError,
     TruncatedStoreError,
     UnsafeDataError,
@@ -33,7 +36,15 @@ __all__ = ["Report", "check_run"]
 _BLOCK_BYTES: Final = 32 << 20
 _WINDOW: Final = 64  # the default of every analysis
 _MOST_NAMED: Final = 5
-_BROKEN: Final = (TruncatedStoreError, UnsafeDataError, LossShapeError, MetricError, ProbeError, StepsError)
+_BROKEN: Final = (
+    TruncatedStoreError,
+    UnsafeDataError,
+    LossShapeError,
+    MetricError,
+    ProbeError,
+    SnapshotError,
+    StepsError,
+)
 
 
 @dataclass
@@ -69,7 +80,7 @@ def check_run(
     """Read everything of a run, and say what is wrong and what is odd.
 
     Every chunk of losses is read and its checksum compared, every column of the probe decoded, every picture
-    read; steps must increase, and every count fit the arrays it counts.
+    and every snapshot read; steps must increase, and every count fit the arrays it counts.
 
     Parameters
     ----------
@@ -104,7 +115,8 @@ def check_run(
             watch(stop, run.n_steps)
     report.wrong += lost.told(run.steps)
     for name, pictures in run.images.data_vars.items():
-        _read_pictures(str(name), pictures, report)
+        _read_all(f"pictures {str(name)!r:.60}", pictures, report)
+    _read_snapshots(run, report)
     if losses.seen.any():
         losses.tell(report)
     report.notes += [*_of_steps(run), *_of_columns(run)]
@@ -214,14 +226,31 @@ class _Lost:
         return sentences
 
 
-def _read_pictures(name: str, pictures: Any, report: Report) -> None:
-    height = max(1, _BLOCK_BYTES // max(1, pictures[0].size * pictures.dtype.itemsize))
-    for start in range(0, len(pictures), height):
+def _read_snapshots(run: TrainingRun, report: Report) -> None:
+    try:
+        kinds = {kind: getattr(run, kind) for kind in run.snapshots}
+    except (TruncatedStoreError, SnapshotError) as error:
+        report.wrong.append(f"snapshots cannot be read: {error}")
+        return
+    for kind, layers in kinds.items():
+        for name, layer in layers.data_vars.items():
+            _read_all(f"{kind.replace('_', ' ')} of layer {str(name)!r:.60}", layer, report)
+
+
+def _read_all(what: str, values: xr.DataArray, report: Report) -> None:
+    """Read an array along its first dimension; pictures and weights may be more than memory holds."""
+    size = math.prod(values.shape[1:]) * values.dtype.itemsize
+    height = max(1, _BLOCK_BYTES // max(1, size))
+    unfinite = 0
+    for start in range(0, len(values), height):
         try:
-            np.asarray(pictures[start : start + height].values)
+            block = values[start : start + height].to_numpy()
         except TruncatedStoreError as error:
-            report.wrong.append(f"pictures {name!r:.60} are lost: {error}")
+            report.wrong.append(f"{what} cannot be read: {error}")
             return
+        unfinite += int((~np.isfinite(block)).reshape(len(block), -1).any(axis=1).sum())
+    if unfinite and values.dims[0] == "snapshot":  # a picture that is NaN is a missing one
+        report.notes.append(f"{what} are not finite in {unfinite:,} of {count(len(values), 'snapshot')}")
 
 
 def _of_steps(run: TrainingRun) -> list[str]:

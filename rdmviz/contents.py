@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import stat
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +15,7 @@ import numpy as np
 
 from rdmviz.analysis.columns import kind_of_columns
 from rdmviz.analysis.gram_cache import gram_bytes
-from rdmviz.errors import TruncatedStoreError
+from rdmviz.errors import SnapshotError, TruncatedStoreError
 
 if TYPE_CHECKING:
     from rdmviz.run import TrainingRun
@@ -37,7 +40,7 @@ def contents(run: TrainingRun, place: Path | str) -> dict[str, Any]:
     -------
     Mapping of numbers, texts, lists and mappings; a number that is not finite, or not known, is None.
     """
-    kinds = kind_of_columns(run)
+    kinds, files = kind_of_columns(run), _files(place)
     return {
         "path": str(place),
         "name": run.name,
@@ -65,11 +68,12 @@ def contents(run: TrainingRun, place: Path | str) -> dict[str, Any]:
         "metrics": [
             {"name": str(name), **_curve(curve.to_numpy())} for name, curve in run.metrics.data_vars.items()
         ],
-        "attrs": run.attrs,
-        "bytes_on_disk": _size(place),
+        "snapshots": _snapshots(run),
+        "attrs": _finite(run.attrs),
+        "bytes_on_disk": _size(files),
         "bytes_of_losses": run.n_steps * run.n_samples * run.loss.dtype.itemsize,
         "bytes_of_gram": gram_bytes(run.n_steps),
-        "seconds_since_written": _age(place),
+        "seconds_since_written": _age(files),
     }
 
 
@@ -94,14 +98,30 @@ def _apart(steps: np.ndarray) -> tuple[int | None, int | None]:
 def _mean(run: TrainingRun, row: int) -> float | None:
     try:
         losses = run.rows(row, row + 1)
-    except TruncatedStoreError:  # what is wrong with a run is said by a check of it
+    except TruncatedStoreError:  # what is wrong with a run is said by a check
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         return _number(np.mean(losses, dtype=np.float64))
 
 
+def _snapshots(run: TrainingRun) -> dict[str, Any] | None:
+    try:
+        return {"steps": [int(step) for step in run.snapshot_steps], "layers": run.snapshots}
+    except (TruncatedStoreError, SnapshotError):
+        return None
+
+
 def _number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _finite(value: Any) -> Any:
+    """Return facts with None for the NaN and infinities in them, which are no JSON."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return _number(value) if isinstance(value, float) else value
 
 
 def _column(values: np.ndarray, kind: str) -> dict[str, Any]:
@@ -136,18 +156,22 @@ def _curve(values: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _files(place: Path | str) -> list[Path]:
+def _files(place: Path | str) -> list[os.stat_result]:
+    """Return facts of the files of a run on this machine; of a recording, some go while one looks."""
     if not isinstance(place, Path):
         return []
-    return [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    found = []
+    for path in [place] if place.is_file() else place.rglob("*"):
+        with contextlib.suppress(OSError):
+            if stat.S_ISREG((facts := path.stat()).st_mode):
+                found.append(facts)
+    return found
 
 
-def _size(place: Path | str) -> int | None:
-    files = _files(place)
-    return sum(path.stat().st_size for path in files) if files else None
+def _size(files: list[os.stat_result]) -> int | None:
+    return sum(facts.st_size for facts in files) if files else None
 
 
-def _age(place: Path | str) -> float | None:
+def _age(files: list[os.stat_result]) -> float | None:
     """Seconds since something was written, by this machine's clock."""
-    files = _files(place)
-    return max(0.0, time.time() - max(path.stat().st_mtime for path in files)) if files else None
+    return max(0.0, time.time() - max(facts.st_mtime for facts in files)) if files else None

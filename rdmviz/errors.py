@@ -1,6 +1,6 @@
 """Every exception rdmviz raises on bad input, in one place.
 
-All are :class:`ValueError`, :class:`KeyError`, :class:`FileNotFoundError` or :class:`ImportError` too,
+All are :class:`ValueError`, :class:`KeyError`, :class:`OSError` or :class:`ImportError` too,
 so code that does not know rdmviz can still catch them. In a notebook those of bad input show their message
 alone; ``%tb`` shows the traceback.
 """
@@ -38,12 +38,15 @@ __all__ = [
     "PlainError",
     "ProbeError",
     "RankError",
+    "RecordingWarning",
     "RunNotFoundError",
     "SchemaVersionError",
     "SnapshotError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
+    "StoreLockedError",
+    "StoreUnwritableError",
     "TruncatedStoreError",
     "UnsafeDataError",
     "WindowError",
@@ -97,6 +100,18 @@ class ExampleNotFoundError(PlainError, KeyError):
 
 class StoreExistsError(PlainError, FileExistsError):
     """There is something at the path already, and nothing is overwritten unasked."""
+
+
+class StoreLockedError(PlainError, OSError):
+    """Another recorder writes to the path."""
+
+
+class StoreUnwritableError(PlainError, OSError):
+    """Nothing can be written to the path: it is read-only, full, or not where a folder can be."""
+
+
+class RecordingWarning(UserWarning):
+    """Rows could not be written for now, or are lost; the training goes on."""
 
 
 class ChunkError(RuntimeError):

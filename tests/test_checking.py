@@ -27,6 +27,9 @@ def whole() -> TrainingRun:
         np.arange(ROWS) * 10,
         probe={"text": list("abcdef"), "drawing": PICTURES},
         metrics={"acc": np.linspace(0, 1, ROWS)},
+        snapshot_steps=[0, 500, 90000],
+        weights={"fc.weight": RNG.normal(size=(3, 4, 5))},
+        singular_values={"fc.weight": RNG.normal(size=(3, 4))},
     )
 
 
@@ -70,11 +73,11 @@ def test_damage_in_any_chunk_is_found(saved, tmp_path):
     assert len(chunks) > 8
     path = tmp_path / "run"
     shutil.copytree(saved, path)
-    for chunk in chunks:
+    for number, chunk in enumerate(chunks):
         content = (saved / chunk).read_bytes()
         flipped = bytearray(content)
         flipped[len(flipped) // 2] ^= 1
-        for damaged in (bytes(flipped), content[:-3], b"", None):
+        for damaged in (bytes(flipped), (content[:-3], b"", None)[number % 3]):
             if damaged is None:
                 (path / chunk).unlink()
             else:
@@ -98,7 +101,9 @@ def test_a_lost_chunk_costs_no_other(copy):
     picture.write_bytes(picture.read_bytes()[:-1])
     assert [sentence[:8] for sentence in check_run(copy).wrong] == ["4,096 ro", "pictures"]
     (chunks[0] / "0").unlink()
+    (copy / "snapshots" / "weights" / "fc.weight" / "c" / "1" / "0" / "0").unlink()
     report = check_run(copy)
+    assert report.wrong[-1].startswith("weights of layer 'fc.weight' cannot be read: ")
     assert report.wrong[0].startswith("8,192 rows (steps 0 to 81910) cannot be read: ")
     assert report.contents is not None
     assert report.contents["loss"]["first_mean"] is None
@@ -154,6 +159,16 @@ def test_what_is_odd_is_told(tmp_path):
     assert "no probe column" in told
 
 
+def test_weights_that_are_not_finite_are_told(tmp_path):
+    weights = np.zeros((3, 2, 2))
+    weights[1:, 0] = np.nan
+    run = TrainingRun.from_arrays(
+        LOSS[:70], probe={"id": range(N)}, snapshot_steps=[0, 1, 2], weights={"fc": weights}
+    )
+    report = check_run(run.save(tmp_path / "run"))
+    assert report.notes == ["weights of layer 'fc' are not finite in 2 of 3 snapshots"]
+
+
 def test_a_run_without_one_finite_row_is_wrong(tmp_path):
     run = TrainingRun.from_arrays(np.full((70, 3), np.nan), probe={"id": range(3)})
     report = check_run(run.save(tmp_path / "run"))
@@ -177,6 +192,8 @@ def test_contents_are_what_is_there(saved):
     assert found["probe"] == [{"name": "text", "kind": "category", "distinct": 6, "examples": list("abcde")}]
     assert found["images"] == [{"name": "drawing", "shape": [8, 8], "dtype": "uint8"}]
     assert found["metrics"] == [{"name": "acc", "least": 0.0, "most": 1.0, "last": 1.0, "measured": ROWS}]
+    assert found["snapshots"]["steps"] == [0, 500, 90000]
+    assert found["snapshots"]["layers"] == {"weights": ["fc.weight"], "singular_values": ["fc.weight"]}
     assert found["bytes_on_disk"] == sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())
     assert found["bytes_of_losses"] == LOSS.nbytes
     far = TrainingRun.from_arrays(LOSS[:3], [-(2**63), 0, 2**63 - 1])

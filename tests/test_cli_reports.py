@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rdmviz import TrainingRun, open_run
@@ -35,7 +36,9 @@ def evil_run() -> TrainingRun:
         name=EVIL,
         probe={EVIL: [EVIL, "b" * 500, "語" * 200, "e\u0301" * 60], "number": [1.0, np.nan, 2, 3]},
         metrics={EVIL + "m": np.full(70, np.nan), "語" * 40: np.arange(70.0)},
-        attrs={EVIL: EVIL, "nested": {"a": [EVIL] * 50}},
+        snapshot_steps=[0],
+        weights={EVIL: np.zeros((1, 2, 2))},
+        attrs={EVIL: EVIL, "nested": {"a": [EVIL] * 50, "lr": np.nan}},
     )
 
 
@@ -44,7 +47,8 @@ def harmless(text: str) -> bool:
 
 
 def test_info_says_what_is_in_a_run(tmp_path, capsys):
-    a_run(attrs={"seed": 3}).save(tmp_path / "run")
+    layers = {"fc1.weight": np.zeros((2, 3, 3)), "fc2.weight": np.zeros((2, 3, 3))}
+    a_run(attrs={"seed": 3}, snapshot_steps=[0, 100], weights=layers).save(tmp_path / "run")
     assert main(["info", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     for words in (
@@ -57,6 +61,8 @@ def test_info_says_what_is_in_a_run(tmp_path, capsys):
         "word        category, 4 different: cat, dog, eel, fox\n",
         "acc         0 to 1, 1 at the end",
         "seed        3",
+        "steps       2, from 0 to 100",
+        "weights     2 layers: fc1.weight, fc2.weight",
     ):
         assert words in said
     for file in (tmp_path / "run").rglob("*"):
@@ -67,6 +73,17 @@ def test_info_says_what_is_in_a_run(tmp_path, capsys):
     assert "still" not in said
 
 
+def test_info_lists_snapshots(tmp_path, capsys):
+    layers = {"fc.weight": np.ones((3, 2, 2)), EVIL: np.ones((3, 2))}
+    run = TrainingRun.from_arrays(np.ones((70, 4)), snapshot_steps=[0, 50, 1000], weights=layers)
+    run.save(tmp_path / "run")
+    assert main(["info", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "3 snapshots (steps 0 to 1,000)" in said
+    assert "weights     fc.weight, " in said
+    assert harmless(said)
+
+
 def test_info_as_json_is_json(tmp_path, capsys):
     evil_run().save(tmp_path / "run")
     assert main(["info", str(tmp_path / "run"), "--json"]) == 0
@@ -74,6 +91,7 @@ def test_info_as_json_is_json(tmp_path, capsys):
     found = json.loads(said, parse_constant=lambda name: pytest.fail(name))
     assert found["name"] == EVIL
     assert found["metrics"][0]["last"] is None
+    assert found["attrs"]["nested"]["lr"] is None
     assert "\x1b" not in said
     assert "\x9b" not in said
 
@@ -190,6 +208,47 @@ def test_colours_can_be_refused(monkeypatch):
     assert paint("a", "red", io.StringIO()) == "a"
     monkeypatch.setenv("NO_COLOR", "")
     assert paint("a", "red", Terminal()) == "a"
+
+
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    2,
+    71,
+    2**31,
+    2**63,
+    10**30,
+    1e308,
+    np.nan,
+    "",
+    EVIL,
+    [],
+    [1],
+    {},
+    {"name": EVIL},
+    "../x",
+]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_headers_of_any_values_are_reported(tmp_path_factory, capsys, seed):
+    rng = random.Random(seed)
+    path = Path(a_run(attrs={"seed": 3}).save(tmp_path_factory.mktemp("odd") / "run"))
+    header = rng.choice(sorted(path.rglob("zarr.json")))
+    found = place = json.loads(header.read_text())
+    while place:  # somewhere down in it
+        key = rng.choice([*place] if isinstance(place, dict) else range(len(place)))
+        if not isinstance(place[key], dict | list) or rng.random() < 0.2:
+            place[key] = rng.choice(ODD)
+            break
+        place = place[key]
+    header.write_text(json.dumps(found))
+    for command in (["check"], ["info"], ["check", "--json"], ["info", "--json"]):
+        assert main([*command, str(path)]) in (0, 1, 2)
+    assert "\x1b" not in "".join(capsys.readouterr())
 
 
 @given(text=st.text(st.characters(), max_size=60), width=st.integers(4, 30))

@@ -41,9 +41,10 @@ def test_an_error_of_the_program_keeps_its_traceback(shell, capsys):
     assert "Traceback" in capsys.readouterr().out
 
 
-def test_all_errors_but_those_of_a_cluster_are_told_plainly():
-    classes = {getattr(errors, name) for name in errors.__all__}
-    assert {c for c in classes if not issubclass(c, errors.PlainError)} == {errors.ChunkError}
+def test_all_errors_but_those_of_other_processes_are_told_plainly():
+    classes = {getattr(errors, name) for name in errors.__all__} - {errors.RecordingWarning}
+    others = {errors.ChunkError, errors.RankError}
+    assert {c for c in classes if not issubclass(c, errors.PlainError)} == others
 
 
 def test_they_can_be_caught_as_builtin_ones_and_sent_to_another_process():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from rdmviz.errors import (
     LossShapeError,
     MetricError,
     OptionError,
+    RecordingWarning,
     RunNotFoundError,
     SchemaVersionError,
     StepsError,
@@ -28,6 +30,7 @@ from rdmviz.errors import (
     TruncatedStoreError,
 )
 from rdmviz.store import RunWriter
+from rdmviz.store.growing import GrowingStore
 from rdmviz.store.layout import chunk_rows
 
 
@@ -41,6 +44,10 @@ def a_run(rows: int = 50, samples: int = 7, seed: int = 0) -> TrainingRun:
         name="a run",
         attrs={"seed": seed},
     )
+
+
+def committed(path: Path) -> int:
+    return json.loads((path / "zarr.json").read_text())["attributes"]["rdmviz"]["rows"]
 
 
 def assert_same(one: TrainingRun, other: TrainingRun) -> None:
@@ -180,7 +187,7 @@ def test_a_replacement_that_fails_loses_nothing(tmp_path, monkeypatch, step):
         with pytest.raises(OSError, match="no"):
             a_run(seed=1).save(tmp_path / "run", overwrite=True)
     else:
-        monkeypatch.setattr(RunWriter, "_fill", lambda *args: 1 / 0)
+        monkeypatch.setattr("rdmviz.store.growing._fill", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             RunWriter(tmp_path / "run", 3, probe={"id": [1, 2, 3]}, overwrite=True)
     assert_same(open_run(tmp_path / "run"), a_run())
@@ -454,17 +461,23 @@ class TestWriter:
         assert run.steps.tolist() == [3, 6]
         assert list(run.metrics) == []
 
-    def test_rows_are_committed_by_time(self, tmp_path, monkeypatch):
-        now = [100.0]
-        monkeypatch.setattr("rdmviz.store.writer.time.monotonic", lambda: now[0])
-        writer = RunWriter(tmp_path / "run", 2, flush_seconds=1.0)
-        for step, second in enumerate([100.2, 101.1, 101.3, 101.9, 102.0]):
-            now[0] = second
+    def test_rows_are_committed_by_time_while_the_training_takes_long_over_a_step(self, tmp_path):
+        writer = RunWriter(tmp_path / "run", 2, flush_seconds=0.3)
+        for step in range(5):
             writer.append(step, [1, 2])
-        assert open_run(tmp_path / "run").n_steps == 2
-        now[0] = 102.3
-        writer.append(5, [1, 2])
-        assert open_run(tmp_path / "run").n_steps == 6
+        patience = time.monotonic() + 10
+        while committed(tmp_path / "run") < 5:  # nothing more is appended
+            assert time.monotonic() < patience
+            time.sleep(0.02)
+        writer.close()
+
+    @pytest.mark.parametrize("place", ["folder", None, "run.zip"])
+    def test_every_row_is_committed_where_that_is_asked(self, tmp_path, place):
+        writer = RunWriter(None if place is None else tmp_path / place, 2, flush_seconds=0)
+        for step in range(3):
+            writer.append(step, [1, 2])
+            assert writer.read().shape[0] == step + 1
+        writer.close()
 
     @pytest.mark.parametrize("seconds", [-1, float("nan"), "1"])
     def test_refuses_what_is_no_duration(self, tmp_path, seconds):
@@ -476,11 +489,12 @@ class TestWriter:
         writer = RunWriter(tmp_path / "run", 2)
         writer.append(0, [1, 2], {"acc": 0.5})
         with monkeypatch.context() as patch:
-            patch.setattr(RunWriter, "_add_metric", lambda *args: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
+            patch.setattr(GrowingStore, "_add_metric", lambda *args: 1 / 0)
+            with pytest.warns(RecordingWarning, match="ZeroDivisionError"):
                 writer.flush()
         writer.append(1, [3, 4], {"acc": 0.6})
-        writer.close()
+        with pytest.warns(RecordingWarning, match="every row was written"):
+            writer.close()
         run = open_run(tmp_path / "run")
         assert run.loss.to_numpy().tolist() == [[1, 2], [3, 4]]
         assert run.metrics["acc"].to_numpy().tolist() == [0.5, 0.6]

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rdmviz import __version__, errors
+from rdmviz import __version__
 from rdmviz.cli.screen import printable
+from rdmviz.errors import PlainError
 from rdmviz.words import count
-
-_REFUSALS = tuple(getattr(errors, name) for name in errors.__all__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (*_REFUSALS, OSError) as error:
+    except (PlainError, OSError) as error:
         print(f"rdmviz: {printable(str(error))}", file=sys.stderr)
         return 2
 

@@ -21,6 +21,7 @@ __all__ = ["print_check", "print_contents"]
 _SOON: Final = 60.0  # seconds: a recording writes once a second, and may take long over a step
 _LABEL: Final = 30  # columns that a name may take
 _MOST: Final = 24  # columns that are listed
+_EXAMPLES: Final = 5
 
 
 def print_contents(path: str, *, as_json: bool, options: dict[str, Any]) -> int:
@@ -51,7 +52,7 @@ def print_check(path: str, *, as_json: bool, options: dict[str, Any]) -> int:
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    yield paint(cut(printable(found["name"] or "unnamed"), 60), "bold") + f"  ({found['kind']})"
+    yield paint(cut(printable(found["name"] or "unnamed"), 54), "bold") + f"  ({found['kind']})"
     yield from wrapped(printable(found["path"]), 80)
     yield ""
     yield field("rows", f"{found['rows']:,}, {_spacing(found['steps'])}")
@@ -69,6 +70,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield field("written", f"{age(seconds)} ago{'; it may still be recorded' if recording else ''}")
     yield from _section("probe", [*map(_column, found["probe"]), *map(_pictures, found["images"])])
     yield from _section("metrics", [_metric(metric, found["rows"]) for metric in found["metrics"]])
+    yield from _section("snapshots", list(_snapshots(found["snapshots"])))
     facts = [
         (key, value if isinstance(value, str) else json.dumps(value)) for key, value in found["attrs"].items()
     ]
@@ -114,6 +116,19 @@ def _more(column: dict[str, Any]) -> str:
 
 def _pictures(column: dict[str, Any]) -> tuple[str, str]:
     return column["name"], f"pictures, {' x '.join(map(str, column['shape']))}, {column['dtype']}"
+
+
+def _snapshots(found: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    if found is None:
+        yield "steps", "cannot be read; rdmviz check says more"
+        return
+    steps = found["steps"]
+    if steps:
+        yield "steps", f"{len(steps):,}, from {steps[0]:,} to {steps[-1]:,}"
+    for kind, names in found["layers"].items():
+        listed = ", ".join(cut(printable(name), 40) for name in names[:_EXAMPLES])
+        more = f", and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
+        yield kind.replace("_", " "), f"{count(len(names), 'layer')}: {listed}{more}"
 
 
 def _metric(metric: dict[str, Any], rows: int) -> tuple[str, str]:

@@ -40,8 +40,8 @@ class RecorderCallback(Callback):  # type: ignore[misc, unused-ignore]  # Lightn
     ``fast_dev_run`` records in memory.
 
     The run is closed when the training ends or fails, and goes on where the trainer goes on: with another
-    ``fit``, or from a checkpoint that holds the state of this callback. The rows are written before each
-    checkpoint is, so that a run is never behind it.
+    ``fit``, or from a checkpoint that holds the state of this callback: of one with the same path and name.
+    The rows are written before each checkpoint is, so that a run is never behind it.
 
     Parameters
     ----------
@@ -64,8 +64,15 @@ class RecorderCallback(Callback):  # type: ignore[misc, unused-ignore]  # Lightn
         self, path: str | PathLike[str] | None, probe: Any, *, submodule: str = "", **options: Any
     ) -> None:
         self._submodule = submodule
+        self._names = {"path": None if path is None else str(path), "name": options.get("name", "")}
         self._kept = self._recording = TrainerRecording(path, probe, **options)
         self._recorded_up_to: int | None = None
+
+    @property
+    def state_key(self) -> str:
+        """Tell this callback from others that record the same training, with probes of their own."""
+        key: str = self._generate_state_key(**self._names)
+        return key
 
     @property
     def run(self) -> TrainingRun:

@@ -145,10 +145,10 @@ _DICTS = {dict, OrderedDict, defaultdict}
 
 
 def _set_mode(module: nn.Module, training: bool) -> None:
-    if "training" in vars(module):
+    if "training" in vars(module) and not hasattr(type(module), "training"):
         vars(module)["training"] = training  # an attribute that is set the long way costs ten times as much
     else:
-        module.training = training  # a scripted module has it elsewhere
+        module.training = training  # scripted and compiled modules have it elsewhere
 
 
 def _overlaps(tensor: Tensor) -> bool:

@@ -202,10 +202,10 @@ def _of_batch(batch: Mapping[str, Any], loss_fn: LossFn | None, per: str) -> Pro
     _check_lengths({f"[{name!r}]": value for name, value in batch.items()}, items, "the first entry")
     if loss_fn is not None and per == "sequence":
         return Probe(inputs, batch, loss_fn, items)
-    if labels is None:
+    shifted = "decoder_input_ids" not in inputs
+    if labels is None and shifted:
         labels = inputs.get("input_ids")
     if whole(labels) and labels.ndim == 2:
-        shifted = "decoder_input_ids" not in inputs
         mask = inputs.get("attention_mask" if shifted else "decoder_attention_mask")
         made = _of_tokens(inputs, labels, mask, loss_fn, per, shifted=shifted)
         if loss_fn is not None:

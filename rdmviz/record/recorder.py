@@ -21,10 +21,8 @@ from rdmviz.record.probe import LossFn, Probe, as_probe
 from rdmviz.record.schedules import Schedule, checked_schedule, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
-from rdmviz.store import RunWriter
-from rdmviz.store.places import at
-from rdmviz.store.replacing import check_room
-from rdmviz.store.rows import checked_row, checked_seconds, checked_step
+from rdmviz.store import RunWriter, check_path
+from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
 from rdmviz.store.snapshots import Parts
 
 __all__ = ["Recorder"]
@@ -90,10 +88,19 @@ class Recorder:
         As in :meth:`rdmviz.TrainingRun.from_arrays`.
     overwrite : bool
         Replace a run at ``path``.
+    resume : bool
+        Go on after the last row of the run at ``path``, with the same probe; where there is none, begin one.
+        Its name, attrs and metadata stay as they were.
+    drop_after : int, optional
+        With ``resume``: drop the rows recorded after this step, to go on from an older checkpoint.
     flush_seconds : float
-        Commit to ``path`` whenever a row comes this much after the last commit, so that a training that is
-        killed keeps its rows up to about then, and others can follow it. A ``.zip`` is written at the end
-        only.
+        Time between commits to ``path``: a training that is killed keeps its rows up to about then, and
+        others can follow it. 0 commits every row before the training goes on. A ``.zip`` is written at the
+        end only.
+    memory_mb : float
+        Where ``path`` cannot be written to in the middle of a training (the disk is full, or gone), this much
+        waits in memory and is written once that is possible; rows beyond it are lost. A
+        :class:`rdmviz.errors.RecordingWarning` says so at once, and again at the end.
     distributed : bool, optional
         Whether the ranks of torch.distributed record together: every rank makes the Recorder, with the same
         probe, and calls :meth:`record` at the same steps; each evaluates its share, and rank 0 writes, alone.
@@ -104,6 +111,10 @@ class Recorder:
     ------
     StoreExistsError
         Something is at ``path``.
+    StoreLockedError
+        Another recorder writes to ``path``.
+    StoreUnwritableError
+        Nothing can be written to ``path``.
     OptionError
         An option has no meaning, or the probe is none of these kinds.
     LossShapeError
@@ -128,7 +139,10 @@ class Recorder:
         name: str = "",
         attrs: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        resume: bool = False,
+        drop_after: int | None = None,
         flush_seconds: float = 1.0,
+        memory_mb: float = 512.0,
         distributed: bool | None = None,
     ) -> None:
         size: Any = 1 if batch_size is None else batch_size
@@ -137,6 +151,7 @@ class Recorder:
         if str(getattr(dtype, "__name__", dtype)) not in ("float16", "float32", "float64"):
             raise OptionError(f"dtype={dtype!r}; expected float16, float32 or float64")
         checked_seconds(flush_seconds)
+        checked_memory(memory_mb)
         self._schedule = checked_schedule(every)
         self._probe: Probe | None = None if probe is None else as_probe(probe, loss_fn, per)
         if probe is None and snapshots is not None:
@@ -154,7 +169,10 @@ class Recorder:
             "name": name,
             "attrs": attrs,
             "overwrite": overwrite,
+            "resume": resume,
+            "drop_after": drop_after,
             "flush_seconds": flush_seconds,
+            "memory_mb": memory_mb,
         }
         self._writer: RunWriter | None = None
         rank, ranks = place_of(distributed)
@@ -168,7 +186,7 @@ class Recorder:
                 if self._writes:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
-                check_room(at(path), overwrite=overwrite)
+                check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
@@ -315,7 +333,7 @@ class Recorder:
                 self._writer.append(step, row, measured, snapshot)
             self._last_step = checked_step(step)
             # as it is stored, so that a recording that is resumed from there sees the same
-            told(self._schedule, self._last_step, np.asarray(row, self._dtype))
+            told(self._schedule, self._last_step, row, self._dtype)
 
     def flush(self) -> None:
         """Make everything recorded so far readable by others."""

@@ -170,11 +170,12 @@ def checked_schedule(every: Any, option: str = "every") -> Schedule:
     )
 
 
-def told(schedule: Schedule, step: int, losses: Any) -> None:
-    """Tell a schedule of a row that was recorded, if it wants to know."""
+def told(schedule: Schedule, step: int, losses: Any, dtype: Any = None) -> None:
+    """Tell a schedule of a row that was recorded, in the precision it is stored in, if it wants to know."""
     update = getattr(schedule, "update", None)
     if update is not None:
-        update(step, losses)
+        with np.errstate(over="ignore"):  # what that precision cannot hold is stored as infinite
+            update(step, np.asarray(losses, dtype))
 
 
 def replay(schedule: Schedule, steps: Sequence[int] | np.ndarray, losses: Any) -> None:

@@ -181,7 +181,7 @@ class SnapshotTaker:
         Parameters
         ----------
         model
-            As it is now. Arrays may share its memory: write them before it is trained further.
+            As it is now. No array shares its memory.
         seen
             What its layers made of the probe.
         """
@@ -189,7 +189,8 @@ class SnapshotTaker:
         weights = self._weights(model)
         if self._what.weights == "full":
             parts["weights"] = {
-                name: weight.detach().to("cpu", torch.float32).numpy() for name, weight in weights.items()
+                name: weight.detach().to("cpu", torch.float32, copy=True).numpy()
+                for name, weight in weights.items()
             }
         elif self._what.weights == "spectra":
             parts["singular_values"] = {name: _singular_values(weight) for name, weight in weights.items()}

@@ -6,8 +6,10 @@ import zipfile
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+
+import pandas as pd
 
 from rdmviz.errors import OptionError, RunNotFoundError, TruncatedStoreError
 from rdmviz.run import TrainingRun
@@ -20,9 +22,6 @@ from rdmviz.sources.tables import from_frame
 from rdmviz.store import RunStore
 from rdmviz.store.chunked import chunked
 from rdmviz.store.places import at, fetch, missing, reading
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["from_frame", "open_run"]
 
@@ -51,9 +50,10 @@ def open_run(
         - ``.npz``: ``loss`` (T, n), ``steps`` (T,) and one array (n,) per probe column, or pictures
           (n, height, width) with or without channels; arrays called ``metrics/<name>`` are metrics (T,);
         - a table in ``.csv``, ``.parquet``, ``.json`` (as Weights & Biases exports its tables, or a list of
-          records), ``.jsonl`` (one object per line), or a DataFrame; *long*: columns ``step``, ``sample`` and
-          ``loss``, one row for each pair; another column describes datapoints if it is the same in all rows
-          of each sample, and is a metric if it is the same in all rows of each step;
+          records) or ``.jsonl`` (one object per line), or a DataFrame, of pandas or of what has
+          ``to_pandas()`` as polars and pyarrow do; *long*: columns ``step``, ``sample`` and ``loss``, one row
+          for each pair; another column describes datapoints if it is the same in all rows of each sample,
+          and is a metric if it is the same in all rows of each step;
         - *wide*: one row per recorded step, a column ``step``, one column per datapoint, and columns
           ``metrics/<name>``;
         - a folder of training dynamics as Dataset Cartography logs them (``dynamics_epoch_0.jsonl``, ...), or
@@ -105,11 +105,12 @@ def open_run(
         columns["drop"] = list(drop)
     if checked_incomplete(incomplete) != "refuse":
         columns["incomplete"] = incomplete
-    if hasattr(path, "columns") and hasattr(path, "iloc"):
+    frame: Any = path.to_pandas() if hasattr(path, "to_pandas") else path
+    if isinstance(frame, pd.DataFrame):
         if chunks is not None:
             raise OptionError(f"chunks={chunks!r:.60} for a DataFrame: only a store is read chunk by chunk")
-        return from_frame(path, **columns)
-    place = at(path)
+        return from_frame(frame, **columns)
+    place = at(frame)
     run = _open(place, columns, chunks)
     options = {**columns, **({} if chunks is None else {"chunks": chunks})}
     told = "".join(f", {name}={value!r}" for name, value in options.items())
@@ -137,7 +138,8 @@ def _open(place: Path | str, columns: dict[str, Any], chunks: Any) -> TrainingRu
         with place.open("rb") if isinstance(place, Path) else fetch(place) as file:
             if suffix == ".npz":
                 return from_npz(file, str(place), name=Path(name).stem)
-            return from_frame(_table(file, suffix, str(place)), name=name.partition(".")[0], **columns)
+            titled = Path(name).stem.removesuffix(".table")
+            return from_frame(_table(file, suffix, str(place)), name=titled, **columns)
     if suffix == ".npy" and not (isinstance(place, Path) and not place.is_file()):
         raise RunNotFoundError(
             f"{place} is a single array; make a run of it with TrainingRun.from_arrays(numpy.load(path))"

@@ -35,6 +35,7 @@ __all__ = ["dynamics_files", "from_dynamics"]
 _FOLDER: Final = "training_dynamics"
 _FILE = re.compile(r"dynamics_epoch_([0-9]{1,18})\.jsonl?")  # some of its readers expect .json
 _LOGITS: Final = "logits_epoch_"
+_NUMBERS: Final = {int, float, type(None)}  # pandas writes NaN as null
 _ONE_PER_CLASS: Final = "expected one per class, of the same classes throughout. Write the file again"
 
 Guid = int | str
@@ -190,9 +191,8 @@ def _checked(record: Any, where: str, key: str) -> tuple[Guid, int, list[float]]
             f"{len(values) - 1}"
         )
     try:
-        if not all(value is None or type(value) in (int, float) for value in values):
+        if not {*map(type, values)} <= _NUMBERS:
             raise TypeError("not all are numbers")
-        # pandas writes NaN as null
         return guid, gold, [np.nan if value is None else float(value) for value in values]
     except (TypeError, OverflowError) as error:
         raise LossShapeError(f"{where} has logits {values!r:.60} ({error}); expected real numbers") from error

@@ -26,7 +26,7 @@ from rdmviz.sources.texts import column_of, integers, is_text, named, number, wh
 __all__ = ["from_frame"]
 
 _METRICS: Final = "metrics/"
-_LOGGED_BESIDE: Final = ("_runtime", "_timestamp")  # by Weights & Biases, in every history
+_LOGGED_BESIDE: Final = ("_runtime", "_step", "_timestamp")  # by Weights & Biases, in every history
 
 
 def from_frame(
@@ -93,7 +93,9 @@ class _Roles(NamedTuple):
 
 def _from_wide(frame: pd.DataFrame, step: Any, name: str) -> TrainingRun:
     metrics = [
-        column for column in frame.columns if str(column).startswith(_METRICS) or column in _LOGGED_BESIDE
+        column
+        for column in frame.columns
+        if column != step and (str(column).startswith(_METRICS) or column in _LOGGED_BESIDE)
     ]
     samples = [column for column in frame.columns if column != step and column not in metrics]
     if not samples:

@@ -42,7 +42,7 @@ def number(text: Any) -> float:
 
 
 def integers(texts: list[str]) -> np.ndarray:
-    """Return texts as int64.
+    """Return texts as int64; ``12.0``, as tables of floats are written, is 12.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def integers(texts: list[str]) -> np.ndarray:
     odd = next((text for text in texts if "_" in text or not text.isascii()), None)
     if odd is not None:
         raise ValueError(f"{odd!r:.40} is no integer")
-    return np.array([int(text) for text in texts], dtype=np.int64)
+    return np.array([int(text[:-2] if text.endswith(".0") else text) for text in texts], dtype=np.int64)
 
 
 def whole_floats(values: np.ndarray) -> np.ndarray:

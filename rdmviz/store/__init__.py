@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from rdmviz.store.reader import RunStore
 from rdmviz.store.saving import save_run
-from rdmviz.store.writer import RunWriter
+from rdmviz.store.writer import RunWriter, check_path
 
-__all__ = ["RunStore", "RunWriter", "save_run"]
+__all__ = ["RunStore", "RunWriter", "check_path", "save_run"]

@@ -2,7 +2,8 @@
 
 ::
 
-    zarr.json            attribute "rdmviz": schema, rows (the commit counter), name, attrs, id, columns
+    zarr.json            attribute "rdmviz": schema, rows (the commit counter), name, attrs, id, columns,
+                         cuts (rows left, each time some were dropped), lost (gaps: first and last step, rows)
     loss   (step, sample)   chunks of about 4 MB, each holding whole rows
     step   (step)           int64
     metrics/<column>        float64 (step)
@@ -12,6 +13,9 @@
     snapshots/...           weights and representations at sparser steps (rdmviz.store.snapshots)
     cache/<name>.npz        no part of the run: what was computed from it, and may be deleted
     notes/<digest>.json     what a person wrote about steps of the run (rdmviz.store.notes)
+
+Beside it lie ``.<name>.lock`` while it is recorded (rdmviz.store.locks) and ``.<name>.<digits>.new`` while
+it is made. A process that is killed leaves them, and the next recorder of the path clears them away.
 
 Arrays may be longer than the counter says: the counter is written last, and only the rows it counts are
 read. Text is kept as plain bytes because Zarr v3 has no settled string type; nothing is ever pickled.

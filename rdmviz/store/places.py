@@ -60,7 +60,7 @@ def grows(place: Path | str) -> bool:
     if isinstance(place, Path) and place.is_dir():
         return True
     name = place.name if isinstance(place, Path) else place
-    single = name.lower().endswith((".zip", ".npz", ".npy", ".csv", ".parquet"))
+    single = name.lower().endswith((".zip", ".npz", ".npy", ".csv", ".parquet", ".json", ".jsonl"))
     return not (single or (isinstance(place, Path) and place.is_file()))
 
 

@@ -67,13 +67,17 @@ class RunStore:
             self.attrs: dict[str, Any] = dict(head["attrs"])
             self.identity = str(head.get("id", ""))
             probe, metrics = head["probe"], head["metrics"]
+            self._cuts = _cuts(head)
+            self.lost = tuple(tuple(map(int, gap)) for gap in head.get("lost", ()))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._truncated(f"its header lacks or garbles {error}") from error
-        if earlier is not None and self._rows < earlier._rows:
-            raise TruncatedStoreError(
-                f"{where} held {earlier._rows} committed rows and holds {self._rows} now: it was replaced. "
-                "Open the new run"
-            )
+        if earlier is not None:
+            earlier._check_kept(head)
+            if self._rows < earlier._rows:
+                raise TruncatedStoreError(
+                    f"{where} held {earlier._rows} committed rows and holds {self._rows} now: it was "
+                    "replaced. Open the new run"
+                )
         if self._rows == 0:
             raise NoRowsYetError(
                 f"{where} holds no committed row yet: its recording has just begun, or nothing was recorded. "
@@ -132,15 +136,24 @@ class RunStore:
         )
 
     def committed(self) -> int:
-        """Return how many rows are committed by now, from the header alone."""
-        rows = self._head(self._open(self._store)).get("rows")
+        """Return how many rows are committed by now, from the header alone.
+
+        Raises
+        ------
+        TruncatedStoreError
+            Rows that were there when it was opened were dropped since.
+        """
+        head = self._head(self._open(self._store))
+        self._check_kept(head)
+        rows = head.get("rows")
         if not isinstance(rows, int):
             raise self._truncated(f"its header counts {rows!r:.60} rows")
         return rows
 
     def replaced(self) -> bool:
         """Return whether another run is at its place by now, from the header alone."""
-        return str(self._head(self._open(self._store)).get("id", "")) != self.identity
+        head = self._head(self._open(self._store))
+        return str(head.get("id", "")) != self.identity or self._dropped(head) is not None
 
     def grown(self) -> RunStore:
         """Return the store with the rows committed since; what was read of probe and steps is kept.
@@ -195,6 +208,22 @@ class RunStore:
                 size = file.seek(-4, os.SEEK_END) + 4
                 marks[number - first] = size, int.from_bytes(file.read(4), "little")
         return marks
+
+    def _dropped(self, head: Mapping[str, Any]) -> int | None:
+        """Return to how many rows the store was cut since it was opened, if it held more then."""
+        try:
+            fewest = min(_cuts(head)[len(self._cuts) :], default=self._rows)
+        except (TypeError, ValueError) as error:
+            raise self._truncated(f"its header garbles {error}") from error
+        return fewest if fewest < self._rows else None
+
+    def _check_kept(self, head: Mapping[str, Any]) -> None:
+        rows = self._dropped(head)
+        if rows is not None:
+            raise TruncatedStoreError(
+                f"{self._where} held {self._rows} committed rows, and the recording went on from row {rows}: "
+                "those after it were dropped. Open the run again"
+            )
 
     def _facts(self) -> tuple[Any, ...]:
         """Return what does not change while a run is recorded."""
@@ -345,6 +374,11 @@ class RunStore:
             f"{self._where} is damaged or unfinished: {why}. Record or copy the run again; "
             "parts that are whole can be read with zarr.open_group"
         )
+
+
+def _cuts(head: Mapping[str, Any]) -> list[int]:
+    """Return how many rows were left each time that some were dropped."""
+    return [int(rows) for rows in head.get("cuts", ())]
 
 
 class _LossOnDisk(BackendArray):  # type: ignore[no-untyped-call,misc,unused-ignore]  # untyped in some xarrays

@@ -15,7 +15,7 @@ from rdmviz.errors import OptionError, RunNotFoundError, StoreExistsError
 from rdmviz.store.layout import KEY, is_store_file
 from rdmviz.store.places import openable, reading
 
-__all__ = ["check_room", "replacing", "upload", "write_zip"]
+__all__ = ["check_room", "holds_something", "replacing", "upload", "write_zip"]
 
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same run gives the same bytes
 
@@ -52,10 +52,7 @@ def check_room(place: Path | str, *, overwrite: bool) -> None:
     """
     if isinstance(place, str) and place.lower().endswith(".zip"):
         raise OptionError(f"a zip cannot be written to {place}; save it to a local .zip and copy that")
-    if isinstance(place, Path):
-        if not (place.exists() or place.is_symlink()) or (place.is_dir() and not any(place.iterdir())):
-            return
-    elif not _holds_something(place):
+    if not holds_something(place):
         return
     if not overwrite:
         raise StoreExistsError(
@@ -83,7 +80,7 @@ def replacing(place: Path | str, *, overwrite: bool) -> Iterator[None]:
     """
     check_room(place, overwrite=overwrite)
     if isinstance(place, str):
-        if _holds_something(place):
+        if holds_something(place):
             _delete(place)
         yield
         return
@@ -134,9 +131,12 @@ def _delete(url: str) -> None:
             system.rm_file(f"{root.rstrip('/')}/{name}")
 
 
-def _holds_something(url: str) -> bool:
+def holds_something(place: Path | str) -> bool:
+    """Return whether there is anything but an empty folder at a place."""
+    if isinstance(place, Path):
+        return (place.exists() or place.is_symlink()) and not (place.is_dir() and not any(place.iterdir()))
     try:
-        zarr.open_group(openable(url, read_only=True), mode="r")
+        zarr.open_group(openable(place, read_only=True), mode="r")
     except FileNotFoundError:
         return False
     return True

@@ -11,7 +11,7 @@ import numpy as np
 from rdmviz.errors import LossShapeError, MetricError, OptionError, StepsError
 from rdmviz.validation import checked_metrics
 
-__all__ = ["checked_row", "checked_seconds", "checked_step"]
+__all__ = ["checked_memory", "checked_row", "checked_seconds", "checked_step"]
 
 _STEPS = np.iinfo(np.int64)
 
@@ -53,6 +53,18 @@ def checked_seconds(seconds: Any) -> None:
     """
     if not isinstance(seconds, (int, float)) or not seconds >= 0:
         raise OptionError(f"flush_seconds={seconds!r:.60}; expected seconds, 0 or more")
+
+
+def checked_memory(megabytes: Any) -> None:
+    """Check how much may wait in memory.
+
+    Raises
+    ------
+    OptionError
+        No size.
+    """
+    if isinstance(megabytes, bool) or not isinstance(megabytes, (int, float)) or not 0 < megabytes < np.inf:
+        raise OptionError(f"memory_mb={megabytes!r:.60}; expected megabytes, more than 0")
 
 
 def checked_row(

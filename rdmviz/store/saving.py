@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from zarr.abc.store import Store
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore, MemoryStore
 
-from rdmviz.store.layout import chunk_rows
+from rdmviz.store.growing import GrowingStore, create
+from rdmviz.store.locks import check_unlocked
 from rdmviz.store.places import at, is_zip
 from rdmviz.store.replacing import check_room, replacing, upload, write_zip
-from rdmviz.store.writer import RunWriter
 
 __all__ = ["save_run"]
 
@@ -54,20 +57,24 @@ def save_run(
     ------
     StoreExistsError
         Something is at the path and may not be replaced.
+    StoreLockedError
+        It is being recorded.
     """
     place = at(path)
     check_room(place, overwrite=overwrite)
 
-    def write(target: Path | None) -> RunWriter:
-        writer = RunWriter(target, samples, probe=probe, name=name, attrs=attrs, dtype=dtype)
+    check_unlocked(place)
+
+    def write(target: Store) -> None:
+        create(target, samples, dtype, probe, name=name, attrs=attrs)
+        store = GrowingStore(target)
         digest = hashlib.blake2b(digest_size=16)
-        height = chunk_rows(samples, dtype.itemsize)
-        for start in range(0, len(steps), height):
-            stop = min(start + height, len(steps))
+        for start in range(0, len(steps), store.height):
+            stop = min(start + store.height, len(steps))
             block = rows(start, stop)
             digest.update(np.ascontiguousarray(block).data)
-            writer.append_block(steps[start:stop], block)
-        writer.put_metrics(metrics)
+            store.write(steps[start:stop], block)
+        store.put_metrics(metrics)
         taken: list[int] = next((layers["step"].to_numpy().tolist() for layers in snapshots.values()), [])
         for index, step in enumerate(taken):
             parts = {
@@ -77,25 +84,28 @@ def save_run(
             for named in parts.values():
                 for value in named.values():
                     digest.update(np.ascontiguousarray(value).data)
-            writer.put_snapshot(step, parts)
-        writer.identity = digest.hexdigest()  # not at random: the same run gives the same bytes
-        writer.close()
-        return writer
+            store.snapshots.check(step, parts)
+            store.snapshots.add(step, parts)
+            store.snapshots.write()
+        store.identity = digest.hexdigest()  # not at random: the same run gives the same bytes
+        store.commit()
 
     # Everything is written elsewhere first: a failure destroys nothing, and a run may replace the very
     # store that it is read from.
     if isinstance(place, Path) and not is_zip(place):
         part = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            write(part)
+            write(LocalStore(part))
             with replacing(place, overwrite=overwrite):
                 part.rename(place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return
-    writer = write(None)
+    files: dict[str, Buffer] = {}
+    write(MemoryStore(files))
+    entries = {key: buffer.to_bytes() for key, buffer in files.items()}
     with replacing(place, overwrite=overwrite):
         if isinstance(place, Path):
-            write_zip(writer.memory, place)
+            write_zip(entries, place)
         else:
-            upload(writer.memory, place)
+            upload(entries, place)

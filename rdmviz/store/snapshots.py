@@ -23,7 +23,7 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from rdmviz.errors import SnapshotError
+from rdmviz.errors import RecordingWarning, SnapshotError
 from rdmviz.snapshots import KINDS, SHAPES, check_names, fits, snapshot_dims
 from rdmviz.store.layout import array_names
 
@@ -55,6 +55,11 @@ class SnapshotWriter:
         self._layers: Layers = {}
         self._names: dict[str, dict[str, str]] = {}
         self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    @property
+    def waiting(self) -> list[int]:
+        """Steps of the snapshots that were taken and are not written yet."""
+        return list(self._waiting)
 
     @property
     def head(self) -> dict[str, Any] | None:
@@ -101,7 +106,7 @@ class SnapshotWriter:
                 )
 
     def add(self, step: int, parts: Parts) -> None:
-        """Take a snapshot that was checked, to be written next."""
+        """Take a snapshot that was checked, to be written next; its arrays may not change until then."""
         if not self._layers:
             self._layers = _described(parts)
             self._names = {kind: array_names(named) for kind, named in parts.items()}
@@ -121,23 +126,20 @@ class SnapshotWriter:
             try:
                 self._write(step, self._waiting[step])
             except OSError as error:
-                self._keep(error)
+                self._limit(error)
                 raise
             del self._waiting[step]
 
-    def _keep(self, error: OSError) -> None:
-        """Own what waits: the network that it was taken of goes on."""
-        step, parts = self._waiting.popitem()
-        sizes = [value.nbytes for each in (*self._waiting.values(), parts) for value in _values(each)]
+    def _limit(self, error: OSError) -> None:
+        """Leave out the last snapshot, if those that wait take too much memory."""
+        sizes = [value.nbytes for parts in list(self._waiting.values()) for value in _values(parts)]
         if sum(sizes) <= _MOST_WAITING:
-            self._waiting[step] = {
-                kind: {name: value.copy() for name, value in named.items()} for kind, named in parts.items()
-            }
             return
+        step, _ = self._waiting.popitem()
         warnings.warn(
             f"the snapshot of step {step} could not be written ({error}) and is left out: {len(sizes)} "
             f"layers that wait to be written have {sum(sizes)} bytes, more than {_MOST_WAITING}",
-            RuntimeWarning,
+            RecordingWarning,
             stacklevel=2,
         )
 
@@ -162,14 +164,15 @@ class SnapshotWriter:
             Those of later steps no longer count.
         """
         self._steps = [step for step in stored.steps.tolist() if last is None or step <= last]
+        if not self._steps:
+            return
         self._names = {kind: dict(named) for kind, named in stored.stored_as.items()}
         for kind, named in self._names.items():
             for name, array in named.items():
                 held = stored.arrays(kind)[name]
                 self._layers[kind, name] = tuple(held.shape[1:]), np.dtype(held.dtype)
                 self._reopen(group, f"snapshots/{kind}/{array}")
-        if self._names:
-            self._reopen(group, _STEPS)
+        self._reopen(group, _STEPS)
 
     def _reopen(self, group: zarr.Group, path: str) -> None:
         array = group[path]

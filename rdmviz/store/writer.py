@@ -1,40 +1,76 @@
-"""Writing a run: rows are buffered, written in whole blocks, and counted last."""
+"""Writing a run: at a path that nobody else writes to, anew or after the rows that are there."""
 
 from __future__ import annotations
 
-import threading
-import time
+import shutil
+import tempfile
 import uuid
+import weakref
+import zipfile
 from collections.abc import Mapping
+from glob import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from zarr.abc.store import Store
-from zarr.core.buffer import Buffer
+from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from rdmviz.errors import LossShapeError, StoreExistsError
-from rdmviz.pictures import picture_dims
-from rdmviz.store.layout import COMPRESSORS, KEY, PLAIN, SCHEMA, array_names, chunk_rows, encode_text
+from rdmviz.errors import (
+    LossShapeError,
+    OptionError,
+    StoreExistsError,
+    StoreLockedError,
+    StoreUnwritableError,
+)
+from rdmviz.store.growing import GrowingStore, create
+from rdmviz.store.layout import chunk_rows
+from rdmviz.store.locks import RecordingLock, check_unlocked
 from rdmviz.store.places import at, is_zip, openable, reading
 from rdmviz.store.reader import RunStore
-from rdmviz.store.replacing import replacing, write_zip
-from rdmviz.store.rows import checked_row, checked_seconds
-from rdmviz.store.snapshots import Parts, SnapshotWriter
+from rdmviz.store.replacing import check_room, replacing, write_zip
+from rdmviz.store.resuming import resumable
+from rdmviz.store.room import check_writable
+from rdmviz.store.rows import checked_memory, checked_seconds, checked_step
+from rdmviz.store.snapshots import Parts
+from rdmviz.store.waiting import WaitingRows
 from rdmviz.validation import checked_attrs, checked_probe
 
-__all__ = ["RunWriter"]
+__all__ = ["RunWriter", "check_path"]
+
+
+def check_path(
+    path: str | PathLike[str], *, overwrite: bool = False, resume: bool = False, drop_after: Any = None
+) -> None:
+    """Check what can be known before the first row about a path that is to be recorded to.
+
+    Raises
+    ------
+    OptionError, StepsError
+        The options contradict each other.
+    StoreExistsError, StoreLockedError, StoreUnwritableError
+        Something is there; another recorder writes there; nothing can be written there.
+    """
+    _check_options(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
+    place = at(path)
+    check_unlocked(place)
+    check_writable(place)
+    if not resume:
+        check_room(place, overwrite=overwrite)
 
 
 class RunWriter:
-    """Appends rows to a new store.
+    """Appends rows to a store.
 
-    Rows wait in memory until a chunk of them is there, or an append comes ``flush_seconds`` after the last
-    commit; then they are written and committed. Who opens the store meanwhile sees whole rows only, and a
+    Rows wait in memory until a chunk of them is there, or ``flush_seconds`` have passed since the last
+    commit; then a thread writes and commits them. Who opens the store meanwhile sees whole rows only, and a
     run that is killed keeps what was committed. Threads may share a writer.
+
+    While the store cannot be written to (the disk is full, or gone) rows wait and the training goes on; a
+    :class:`rdmviz.errors.RecordingWarning` says so at once, and again at the end. Rows beyond `memory_mb` are
+    lost, and the gap is noted in the store.
 
     Parameters
     ----------
@@ -48,16 +84,26 @@ class RunWriter:
         Precision of the losses: float16, float32 or float64.
     overwrite : bool
         Replace a run that is there already.
+    resume : bool
+        Go on after the last committed row of the run that is there, which keeps its name, attrs and probe;
+        where there is none, begin one.
+    drop_after : int, optional
+        With `resume`: drop the rows recorded after this step.
     flush_seconds : float
-        Commit whenever an append comes this much after the last commit; 0 commits every row.
-
+        Time between commits; 0 commits every row before ``append`` returns.
+    memory_mb : float
+        How much may wait in memory while the store cannot be written to.
 
     Raises
     ------
     StoreExistsError
         Something is at the path.
-    OptionError
-        ``flush_seconds`` is no duration.
+    StoreLockedError
+        Another recorder writes there.
+    StoreUnwritableError
+        Nothing can be written there.
+    OptionError, LossShapeError, ProbeError
+        An option has no meaning, or what is there is of other datapoints or another precision.
     """
 
     def __init__(
@@ -70,41 +116,62 @@ class RunWriter:
         attrs: Mapping[str, Any] | None = None,
         dtype: Any = np.float32,
         overwrite: bool = False,
+        resume: bool = False,
+        drop_after: int | None = None,
         flush_seconds: float = 1.0,
+        memory_mb: float = 512.0,
     ) -> None:
         checked_seconds(flush_seconds)
+        checked_memory(memory_mb)
         if samples < 2:
             raise LossShapeError(f"{samples} datapoint(s); expected at least two")
-        columns = checked_probe(probe, samples)
-        facts = checked_attrs(attrs)
+        _check_options(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
         self._place = None if path is None else at(path)
+        if self._place is not None and not resume:
+            check_room(self._place, overwrite=overwrite)
         self._files: dict[str, Buffer] = {}
-        self._store: Store
-        self._lock = threading.RLock()
-        self._flush_seconds = flush_seconds
-        self._samples = samples
-        self._dtype = np.dtype(dtype)
-        self._written = 0
-        self._last_step: int | None = None
-        self._steps: list[int] = []
-        self._rows: list[np.ndarray] = []
-        self._measured: list[dict[str, float]] = []
-        self._metrics: dict[str, str] = {}
-        self._curves: dict[str, zarr.Array[Any]] = {}
-        self._head: dict[str, Any] = {"schema": PLAIN, "rows": 0, "name": str(name), "attrs": facts}
-        self._snapshots = SnapshotWriter(self._new, samples)
-        self.identity = uuid.uuid4().hex  # tells this recording from any other at the same path
-        self.closed = False
-        if self._place is None:
-            self._store = MemoryStore(self._files)
-            self._create(columns)
-            return
-        with replacing(self._place, overwrite=overwrite):
-            if is_zip(self._place):
-                self._store = MemoryStore(self._files)
+        self._target: Store
+        self._made: dict[str, Any] = {
+            "samples": samples,
+            "dtype": np.dtype(dtype),
+            "probe": checked_probe(probe, samples),
+            "name": str(name),
+            "attrs": checked_attrs(attrs),
+        }
+        lock = None
+        if isinstance(self._place, Path):
+            itemsize = self._made["dtype"].itemsize
+            chunk = chunk_rows(samples, itemsize) * samples * itemsize
+            lock = _locked(self._place, chunk + sum(column.nbytes for column in self._made["probe"].values()))
+        lost: list[list[int]] = []
+        try:
+            kept = None
+            if resume and self._place is not None:
+                columns = None if probe is None else self._made["probe"]
+                kept = resumable(self._place, samples, self._made["dtype"], columns)
+            if kept is None or self._place is None:
+                self._begin(overwrite=overwrite or resume)
+                store, last_step = GrowingStore(self._target), None
             else:
-                self._store = openable(self._place, read_only=False)
-            self._create(columns)
+                self._target = self._opened(self._place)
+                store, last_step, lost = _cut(GrowingStore(self._target), kept, drop_after)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+        in_memory = self._place is None or is_zip(self._place)
+        self._rows = WaitingRows(
+            store,
+            "the run in memory" if self._place is None else str(self._place),
+            lock,
+            last_step=last_step,
+            lost=lost,
+            flush_seconds=flush_seconds,
+            memory_mb=memory_mb,
+            alone=in_memory,
+            ending=_Ending(self._place, self._files, self._made),
+        )
+        weakref.finalize(self, self._rows.abandon).atexit = False
 
     def append(
         self,
@@ -131,72 +198,24 @@ class RunWriter:
         LossShapeError, StepsError, MetricError, SnapshotError
             The row does not fit; nothing of it is kept.
         """
-        with self._lock:
-            if self.closed:
-                raise StoreExistsError(
-                    f"step {step!r:.60} came after the store was closed; record into a new one"
-                )
-            number, row, measured = checked_row(
-                step, losses, metrics, samples=self._samples, last=self._last_step
-            )
-            if snapshot is not None:
-                self._snapshots.check(number, snapshot)
-                self._snapshots.add(number, snapshot)
-            self._steps.append(number)
-            with np.errstate(over="ignore"):  # a loss beyond float32 is recorded as infinite, and shown so
-                self._rows.append(row.astype(self._dtype))
-            self._measured.append(measured)
-            self._last_step = number
-            waited = time.monotonic() - self._committed_at
-            if snapshot is not None or len(self._rows) >= self._height or waited >= self._flush_seconds:
-                self.flush()
+        self._rows.add(step, losses, metrics, snapshot)
 
     def append_block(self, steps: np.ndarray, losses: np.ndarray) -> None:
         """Write rows ``(b, n)`` that are known to be valid, without committing them."""
-        with self._lock:
-            self._extend(steps, losses)
-            self._written += len(steps)
-
-    def put_snapshot(self, step: int, parts: Parts) -> None:
-        """Write a snapshot, without committing it."""
-        with self._lock:
-            self._snapshots.check(step, parts)
-            self._snapshots.add(step, parts)
-            self._snapshots.write()
+        self._rows.write_block(steps, losses)
 
     def flush(self) -> None:
-        """Write and commit the rows and snapshots that wait in memory."""
-        with self._lock:
-            if self.closed:
-                return
-            if self._rows:
-                for name in dict.fromkeys(name for row in self._measured for name in row):
-                    if name not in self._metrics:
-                        self._add_metric(name)
-                start = self._written
-                self._extend(np.array(self._steps, dtype=np.int64), np.stack(self._rows))
-                for name in self._metrics:
-                    values = [row.get(name, np.nan) for row in self._measured]
-                    self._put(self._curves[name], np.array(values), start)
-                # Counted last: a flush that fails half way is repeated over the same rows.
-                self._written += len(self._rows)
-                self._steps.clear()
-                self._rows.clear()
-                self._measured.clear()
-            try:
-                self._snapshots.write()
-            finally:  # rows are small: there may be room for them
-                self._commit()
+        """Write and commit the rows that wait in memory."""
+        self._rows.flush()
 
     def close(self) -> None:
         """Write what waits and end the store; appending afterwards is an error."""
-        with self._lock:
-            if self.closed:
-                return
-            self.flush()
-            if isinstance(self._place, Path) and is_zip(self._place):
-                write_zip(self.memory, self._place)
-            self.closed = True
+        self._rows.close()
+
+    @property
+    def identity(self) -> str:
+        """What tells this recording from any other at the same path."""
+        return self._rows.identity
 
     @property
     def memory(self) -> dict[str, bytes]:
@@ -205,94 +224,115 @@ class RunWriter:
 
     def read(self) -> RunStore:
         """Return the committed rows for reading."""
-        with self._lock:
-            if self._place is None or is_zip(self._place):
-                return RunStore(self._store, "the run in memory")
-            return RunStore(reading(self._place), str(self._place))
+        if self._place is None or is_zip(self._place):
+            return RunStore(self._target, "the run in memory")
+        return RunStore(reading(self._place), str(self._place))
 
-    def put_metrics(self, metrics: Mapping[str, np.ndarray]) -> None:
-        """Write whole metric curves ``(T,)`` beside rows written by :meth:`append_block`."""
-        for name, values in metrics.items():
-            self._add_metric(name)
-            self._put(self._curves[name], values, 0)
+    def _begin(self, *, overwrite: bool) -> None:
+        """Make the store, without rows."""
+        if self._place is None or is_zip(self._place):
+            self._target = MemoryStore(self._files)
+            if self._place is not None:
+                check_room(self._place, overwrite=overwrite)
+            create(self._target, **self._made)
+        elif isinstance(self._place, str):
+            with replacing(self._place, overwrite=overwrite):
+                self._target = openable(self._place, read_only=False)
+                create(self._target, **self._made)
+        else:
+            # Made beside its place and moved there: a process that is killed meanwhile leaves no half of one.
+            fresh = self._place.with_name(f".{self._place.name}.{uuid.uuid4().hex[:8]}.new")
+            try:
+                create(openable(fresh, read_only=False), **self._made)
+                with replacing(self._place, overwrite=overwrite):
+                    fresh.rename(self._place)
+            except StoreExistsError:
+                raise
+            except OSError as error:
+                raise StoreUnwritableError(
+                    f"{self._place} cannot be written ({error}); choose another path"
+                ) from error
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+            self._target = openable(self._place, read_only=False)
 
-    def _create(self, probe: Mapping[str, np.ndarray]) -> None:
-        self._group = zarr.create_group(self._store, zarr_format=3)
-        self._height = chunk_rows(self._samples, self._dtype.itemsize)
-        self._loss = self._new(
-            "loss", (0, self._samples), (self._height, self._samples), self._dtype, ("step", "sample")
+    def _opened(self, place: Path | str) -> Store:
+        """Return the store that is there, to be written to."""
+        if not is_zip(place):
+            return openable(place, read_only=False)
+        buffer = default_buffer_prototype().buffer
+        with zipfile.ZipFile(place) as archive:
+            self._files |= {name: buffer.from_bytes(archive.read(name)) for name in archive.namelist()}
+        return MemoryStore(self._files)
+
+
+class _Ending:
+    """What becomes of a recording at its end; it knows the writer's parts, for the writer may be gone."""
+
+    def __init__(self, place: Path | str | None, files: dict[str, Buffer], made: Mapping[str, Any]) -> None:
+        self._place, self._files, self._made = place, files, made
+
+    def finish(self) -> None:
+        """Write the zip of a run that was kept in memory."""
+        if isinstance(self._place, Path) and is_zip(self._place):
+            write_zip({key: buffer.to_bytes() for key, buffer in self._files.items()}, self._place)
+
+    def rescue(self, steps: list[int], rows: list[np.ndarray], metrics: list[dict[str, float]]) -> str:
+        """Keep elsewhere what could not be written, and say where."""
+        folder = Path(tempfile.mkdtemp(prefix="rdmviz-"))
+        if isinstance(self._place, Path) and is_zip(self._place):
+            rescued = folder / self._place.name
+            write_zip({key: buffer.to_bytes() for key, buffer in self._files.items()}, rescued)
+            return f"The run is kept in {rescued}: copy it to its place"
+        target = openable(folder / "rows.rdmviz", read_only=False)
+        create(target, **self._made)
+        store = GrowingStore(target)
+        store.write(np.array(steps, dtype=np.int64), np.stack(rows), metrics)
+        store.commit()
+        return (
+            f"Its last {len(steps)} rows, steps {steps[0]} to {steps[-1]}, are kept as a run of their own in "
+            f"{folder / 'rows.rdmviz'}: append them to it with resume=True when its place is back"
         )
-        self._step = self._new("step", (0,), (4096,), np.dtype(np.int64))
-        self._group.create_group("metrics")
-        self._group.create_group("probe")
-        entries = []
-        for name, array in array_names(probe).items():
-            values = probe[name]
-            kind = "image" if values.ndim > 1 else "text" if values.dtype.kind == "U" else "number"
-            entries.append({"name": name, "array": array, "kind": kind})
-            if kind == "text":
-                data, ends = encode_text(values)
-                self._fill(f"probe/{array}", data, f"{array}_bytes")
-                self._fill(f"probe/{array}_ends", ends, "sample")
-            elif kind == "image":
-                self._head["schema"] = SCHEMA
-                self._fill(f"probe/{array}", values, *picture_dims(array, values.ndim))
-            else:
-                self._fill(f"probe/{array}", values, "sample")
-        self._head["probe"] = entries
-        self._commit()
 
-    def _new(
-        self,
-        path: str,
-        shape: tuple[int, ...],
-        chunks: tuple[int, ...],
-        dtype: np.dtype[Any],
-        dims: tuple[str, ...] = ("step",),
-    ) -> zarr.Array[Any]:
-        return self._group.create_array(
-            path,
-            shape=shape,
-            chunks=chunks,
-            dtype=dtype,
-            compressors=COMPRESSORS,
-            # NaN, and every chunk written: a chunk that is lost can be told from losses that are zero
-            fill_value=dtype.type(np.nan if dtype.kind == "f" else 0),
-            config={"write_empty_chunks": True},
-            dimension_names=dims,
-        )
 
-    def _fill(self, path: str, values: np.ndarray, *dims: str) -> None:
-        # a page of pictures is a few of many, so their chunks are small
-        most = 2**22 if values.ndim == 1 else max(1, 2**18 // values[0].nbytes)
-        chunk = int(np.clip(len(values), 1, most))
-        array = self._new(path, values.shape, (chunk, *values.shape[1:]), values.dtype, dims)
-        if values.size:
-            array[:] = values
+def _check_options(path: Any, *, overwrite: bool, resume: bool, drop_after: Any) -> None:
+    if drop_after is not None:
+        checked_step(drop_after)
+        if not resume:
+            raise OptionError(
+                f"drop_after={drop_after!r:.60} drops rows of a run that goes on; add resume=True"
+            )
+    if resume and overwrite:
+        raise OptionError("resume=True keeps the run that is there and overwrite=True replaces it; give one")
+    if resume and path is None:
+        raise OptionError("resume=True goes on with a run at a path; path is None")
 
-    def _add_metric(self, name: str) -> None:
-        named = array_names([name], taken=self._metrics.values())
-        array = self._new(f"metrics/{named[name]}", (self._written,), (4096,), np.dtype(np.float64))
-        if self._written:
-            array[:] = np.nan
-        self._metrics |= named
-        self._curves[name] = array  # kept: an array that is opened again would leave out chunks of NaN
 
-    def _extend(self, steps: np.ndarray, losses: np.ndarray) -> None:
-        self._put(self._loss, losses, self._written)
-        self._put(self._step, steps, self._written)
+def _locked(place: Path, wanted: int) -> RecordingLock:
+    check_writable(place, wanted)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = RecordingLock(place)
+    except StoreLockedError:
+        raise
+    except OSError as error:
+        raise StoreUnwritableError(f"{place} cannot be written ({error}); choose another path") from error
+    for left in place.parent.glob(
+        f".{escape(place.name)}.{'[0-9a-f]' * 8}.new"
+    ):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    return lock
 
-    @staticmethod
-    def _put(array: zarr.Array[Any], values: np.ndarray, start: int) -> None:
-        stop = start + len(values)
-        if array.shape[0] < stop:
-            array.resize((stop, *array.shape[1:]))
-        array[start:stop] = values
 
-    def _commit(self) -> None:
-        self._head["rows"], self._head["id"] = self._written, self.identity
-        self._head["metrics"] = [{"name": name, "array": array} for name, array in self._metrics.items()]
-        if snapshots := self._snapshots.head:
-            self._head["snapshots"] = snapshots
-        self._group.attrs[KEY] = self._head  # one file, replaced as a whole: the commit
-        self._committed_at = time.monotonic()
+def _cut(
+    store: GrowingStore, kept: RunStore, drop_after: int | None
+) -> tuple[GrowingStore, int | None, list[list[int]]]:
+    """Drop the rows after a step; return the store, its last step, and the gaps before that."""
+    rows, lost = kept.shape[0], [list(gap) for gap in kept.lost]
+    store.go_on(kept.snapshots, None if drop_after is None else checked_step(drop_after))
+    if drop_after is not None:
+        rows = int(np.searchsorted(kept.steps, checked_step(drop_after), side="right"))
+        lost = [gap for gap in lost if gap[0] <= drop_after]
+        if rows < kept.shape[0]:
+            store.drop(rows, lost)
+    return store, int(kept.steps[rows - 1]) if rows else None, lost

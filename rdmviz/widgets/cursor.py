@@ -21,7 +21,7 @@ class CursorView(CanvasView):
     start = t.Int(help="row of the first value").tag(sync=True)
     stride = t.Int(1, help="rows from one value to the next").tag(sync=True)
     panels: t.List[dict[str, object]] = t.List(
-        help="name, title and units of each panel, its plain baseline, and its readouts: label and colour"
+        help="of each panel: name, title, units, pixels for names, baseline, its readouts: label and colour"
     ).tag(sync=True)
     computing = t.Unicode(help="what is being computed; empty when all is drawn").tag(sync=True)
     rested = t.Int(-1, help="row at which time came to rest").tag(sync=True, echo_update=False)

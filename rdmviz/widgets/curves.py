@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze
+from rdmviz.compute.rdm.clusters import MAX_COUNT
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import CATEGORIES
@@ -138,13 +139,16 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         shown = []
         for signal in signals:
             losses = self._curves_of(signal, low, high, words)
-            named = _LEGEND * -(-len(losses.curves) // _NAMES) if len(losses.curves) > 1 else 0
+            count = len(losses.curves) if len(losses.curves) > 1 else 0
+            if signal.name == LOSSES and self._losses.kind == "groups":
+                count = MAX_COUNT  # as many as there can be elsewhere, so that nothing moves with them
+            named = _LEGEND * -(-count // _NAMES)
             ys = np.stack([curve.values for curve in losses.curves])
             log = is_log(signal, ys, self.state.curve_scale)
             every = losses.curves[0].every
             shown.append((every, ys, [c.color for c in losses.curves], losses.singles, log, named))
             values += list(ys)
-            heads.append(_head(signal, known.get(signal.baseline or ""), losses, log, state.detrend))
+            heads.append(_head(signal, known.get(signal.baseline or ""), losses, log, state.detrend, named))
         if len(self._panels) < len(signals):
             self._panels += [Panel(self._time) for _ in range(len(signals) - len(self._panels))]
         first, last = float(x[0]), float(x[-1])
@@ -210,7 +214,7 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
 
 
 def _head(
-    signal: Signal, beside: Signal | None, losses: LossCurves, log: bool, detrend: str
+    signal: Signal, beside: Signal | None, losses: LossCurves, log: bool, detrend: str, named: int
 ) -> dict[str, object]:
     """Return what the head of a panel says."""
     # The spectrum has quantities of the same names, of modes that may be detrended otherwise.
@@ -219,6 +223,7 @@ def _head(
         "name": signal.name,
         "title": f"{signal.title} {losses.of}".strip(),
         "units": ", ".join(filter(None, [signal.units, "log" if log else "", detrended])),
+        "legend": named,
         "baseline": beside.name if beside else "",
         "baseline_title": beside.title if beside else "",
         "readouts": [{"label": c.label, "color": c.color} for c in losses.curves],

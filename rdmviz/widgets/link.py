@@ -226,10 +226,9 @@ class SceneLink:
 
     def _to_browser(self, change: Any) -> None:
         with self._lock:
-            if change["name"] == "step":
-                self.scene.index = self.state.index
-            else:
-                setattr(self.scene, change["name"], _plain(change["new"]))
+            # As the state has it by now: another thread may have changed it since.
+            name = "index" if change["name"] == "step" else change["name"]
+            setattr(self.scene, name, self._own(name))
 
     def _on_modes(self, _change: object) -> None:
         with self._lock, told(self.state, "pictures"):

@@ -21,7 +21,7 @@ LOSSES = RNG.gamma(2.0, size=(400, N)).astype(np.float32)
 def _small_runs_are_dear(monkeypatch):
     monkeypatch.setattr(kept_gram, "_DEAR_BYTES", 0)
     monkeypatch.setattr(kept_gram, "_SHARE", 10)
-    monkeypatch.setattr("rdmviz.store.writer.chunk_rows", lambda *_: HEIGHT)
+    monkeypatch.setattr("rdmviz.store.growing.chunk_rows", lambda *_: HEIGHT)
 
 
 @pytest.fixture

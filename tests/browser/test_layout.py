@@ -36,8 +36,10 @@ PICTURES = {
 def opened(browser, server):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     run_in_lab(page, server, server.write_notebook("layout.ipynb", CELL))
+    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     wait_drawn(page)
     page.wait_for_selector(".rdmviz-table tbody tr")
+    page.wait_for_timeout(2000)
     yield page
     page.close()
 
@@ -99,7 +101,7 @@ def test_nothing_moves_while_one_looks_at_other_steps_selects_and_bookmarks(open
         slider.fill(str(row))
         agree(opened)
         opened.wait_for_function(
-            "row => document.querySelector('.rdmviz-table').closest('.rdmviz-datapoints').dataset.step === row",
+            "row => document.querySelector('.rdmviz-datapoints').dataset.step === row",
             arg=str(4 * row),
             timeout=10_000,
         )
@@ -128,14 +130,15 @@ def test_beside_the_pictures_the_curves_leave_no_void(opened):
 def test_the_legend_names_the_groups_that_there_are(opened):
     resize(opened, 1280)
     shown = """() => [...document.querySelectorAll('.rdmviz-legend-entry')]
-        .filter(entry => getComputedStyle(entry).visibility === 'visible').map(entry => entry.innerText.trim())"""
+        .filter(entry => getComputedStyle(entry).visibility === 'visible')
+        .map(entry => entry.innerText.trim())"""
+    groups = """() => [...document.querySelectorAll('.rdmviz-table tbody tr td:last-child')]
+        .map(cell => cell.innerText.trim())"""
     for row in (300, 1035, 2500):
         opened.locator(".rdmviz-step").fill(str(row))
         agree(opened)
         opened.wait_for_timeout(700)
-        in_table = opened.evaluate(
-            "() => [...document.querySelectorAll('.rdmviz-table tbody tr td:last-child')].map(td => td.innerText.trim())"
-        )
+        in_table = opened.evaluate(groups)
         named = opened.evaluate(shown)
         assert named == [str(k + 1) for k in range(len(named))]
         assert 1 <= len(named) < 6
@@ -149,8 +152,7 @@ def test_a_fixed_plane_says_where_one_mode_holds_nearly_all(opened):
     words = opened.locator(".rdmviz-map-words")
     assert "of the trace" not in words.inner_text()
     opened.get_by_role("button", name="Fix the plane").click()
-    opened.wait_for_function(
-        "() => /^mode 1 holds 9\\d% of the trace here/.test(document.querySelector('.rdmviz-map-words').innerText)"
-    )
+    told = "/^mode 1 holds 9\\d% of the trace here/"
+    opened.wait_for_function(f"() => {told}.test(document.querySelector('.rdmviz-map-words').innerText)")
     opened.get_by_role("button", name="Plane of step").click()
     opened.wait_for_function("() => !document.querySelector('.rdmviz-map-words').innerText")

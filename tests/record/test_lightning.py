@@ -139,6 +139,16 @@ def test_only_a_training_is_recorded(tmp_path):
         _ = RecorderCallback(None, (X, Y)).run
 
 
+def test_several_probes_are_recorded_each_to_its_path(tmp_path):
+    parts = {"first": slice(0, 20), "second": slice(20, 40)}
+    callbacks = [RecorderCallback(tmp_path / name, (X[part], Y[part])) for name, part in parts.items()]
+    train(*callbacks, max_steps=2)
+    whole = RecorderCallback(None, (X, Y))
+    train(whole, max_steps=2)
+    runs = [open_run(tmp_path / name).loss for name in parts]
+    np.testing.assert_allclose(np.concatenate(runs, axis=1), whole.run.loss, rtol=1e-5)
+
+
 class Failing(Classifier):
     def training_step(self, batch, index):
         if self.global_step == 7:

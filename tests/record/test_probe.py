@@ -222,6 +222,7 @@ PAIRS = [(x, int(y)) for x, y in zip(X, Y, strict=True)]
         ({"input_ids": [[1, 2], [3]]}, ProbeError, "Pad what differs in length"),
         ({"input_ids": IDS[:1]}, LossShapeError, r"1 datapoint\(s\)"),
         ({"x": X}, OptionError, "no default loss for a dict batch with no labels"),
+        ({"input_ids": IDS, "decoder_input_ids": IDS}, OptionError, "a dict batch with no labels"),
         ({"x": X, "labels": X}, OptionError, r"labels \(12, 6\) \(torch.float32\)"),
         ((X, Y - 1), ProbeError, "target of datapoint 0 is -1; expected a class"),
         (BATCH | {"labels": LABELS.index_fill(0, torch.tensor([4]), -100)}, ProbeError, "sequence 4 counts"),
@@ -361,13 +362,15 @@ def test_a_loss_of_ones_own_for_a_dict_batch(gpt):
 
 def test_labels_of_an_encoder_and_decoder_are_not_shifted():
     class Translator(Tagger):
-        def forward(self, input_ids, decoder_input_ids):
+        def forward(self, input_ids, decoder_input_ids, **masks):
             return (super().forward(decoder_input_ids), None)
 
     model = Translator()
     batch = {"input_ids": IDS, "decoder_input_ids": IDS, "labels": LABELS}
     expected = losses((IDS, LABELS), Tagger(), per="token")
     np.testing.assert_array_equal(losses(batch, model, per="token"), expected)
+    masked = {**batch, "labels": IDS, "attention_mask": MASK.flip(1), "decoder_attention_mask": MASK}
+    np.testing.assert_array_equal(losses(masked, model, per="token"), expected)
 
 
 # Token sequences in a pair
@@ -388,6 +391,15 @@ def test_tokens_of_a_pair_are_not_shifted():
 
     given = losses((IDS, LABELS), model, per="token", loss_fn=halves)
     np.testing.assert_allclose(given, each[kept] / 2, rtol=1e-6)
+
+
+def test_classes_of_any_integer_type_and_masks_of_any_shape():
+    model = nn.Linear(6, 3)
+    for dtype in (torch.uint8, torch.int32):
+        np.testing.assert_array_equal(losses((X, Y.to(dtype)), model), losses((X, Y), model))
+    pairwise = MASK[:, None, None, :] * MASK[:, None, :, None]  # says nothing of single places
+    probe = ({"input_ids": IDS, "attention_mask": pairwise}, LABELS)
+    np.testing.assert_array_equal(losses(probe, Tagger()), losses((IDS, LABELS), Tagger()))
 
 
 def test_sequences_without_a_token_have_no_datapoint_per_token():

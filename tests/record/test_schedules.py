@@ -170,6 +170,22 @@ def test_a_recorder_follows_a_schedule_and_leaves_it_as_it_was(every):
     assert (run.steps[0], 10 < run.n_steps < 100) == (0, True)
 
 
+def test_a_schedule_is_told_what_is_stored():
+    class Told:
+        rows: list = []  # noqa: RUF012
+
+        def __call__(self, step):
+            return True
+
+        def update(self, step, losses):
+            self.rows.append(losses)
+
+    recorder = Recorder(None, every=Told(), dtype="float16")
+    recorder.append(0, [0.1, 1e6])
+    np.testing.assert_array_equal(Told.rows, recorder.run.loss)
+    assert np.isinf(Told.rows[0][1])
+
+
 def test_any_function_of_the_step():
     recorder = Recorder(None, (X, X), every=lambda step: step in (3, 5))
     assert [step for step in range(9) if recorder.record(step, nn.Identity())] == [3, 5]

@@ -8,6 +8,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from rdmviz import TrainingRun, open_run
@@ -207,8 +208,18 @@ class TestFrames:
         assert run.probe["column"].to_numpy().tolist() == NAMES
         assert run.origin == ""
 
+    def test_what_turns_into_a_frame_of_pandas_is_one(self):
+        assert_logged(open_run(pa.Table.from_pandas(logged())))
+        losses = TrainingRun.from_arrays(LOSS, STEPS).loss
+        np.testing.assert_array_equal(open_run(losses).loss, LOSS)  # a DataArray (step, sample)
+        with pytest.raises(OptionError, match="path is a Series"):
+            open_run(logged()["loss"])
+
     def test_steps_that_became_floats(self):
         assert open_run(logged().astype({"step": float})).steps.tolist() == STEPS
+        text = logged().astype({"step": float}).astype({"step": str})
+        assert text["step"][4] == "10.0"
+        assert open_run(text).steps.tolist() == STEPS
         for odd in (np.nan, 0.5, 2.0**60, np.inf):
             frame = logged().astype({"step": float})
             frame.loc[3, "step"] = odd
@@ -228,6 +239,7 @@ class TestFrames:
         )
         run = open_run(frame)
         assert list(run.metrics) == ["_runtime"]
+        assert list(open_run(frame.assign(step=STEPS)).metrics) == ["_step", "_runtime"]
         assert run.probe["column"].to_numpy().tolist() == ["loss/cat", "loss/dog"]
 
     def test_an_index_without_a_name_is_no_datapoint(self, tmp_path):

@@ -79,8 +79,7 @@ async function renderCursor(model, el, scene) {
     const told = model.get("panels");
     const names = told.map(({ name }) => name);
     tops = panels().map((panel, row) => {
-      const { baseline, baseline_title: title, readouts } = told[row] ?? {};
-      const legend = readouts?.length > 1 ? CURVE_LEGEND * Math.ceil(readouts.length / CURVE_NAMES) : 0;
+      const { baseline, baseline_title: title, legend = 0 } = told[row] ?? {};
       if (!baseline) return { room: 0, legend };
       const beside = names.includes(baseline);
       const button = element("button", "rdmviz-beside", beside ? "− plain" : "+ plain");

@@ -297,7 +297,9 @@ function tableBar(root, model, choose, send) {
     node.dir = "auto";
     node.setAttribute("role", "status");
   }
-  root.append(figcaption, caption, note);
+  const told = element("div", "rdmviz-table-told"); // one place for both, so that nothing below moves
+  told.append(caption, note);
+  root.append(figcaption, told);
   const changed = listening(model, ["query"], () => {
     if (find !== find.ownerDocument.activeElement) find.value = model.get("query");
     else if (!model.get("query")) find.value = "";
