@@ -128,7 +128,6 @@ def record_checkpoints(
     recorded = _recorded(path, facts[_FACTS]) if resume else None
     last = None if recorded is None else int(recorded.steps[-1])
     left = _left(found, recorded)
-    options: Any = {"resume": True} if resume else {}
     recorder = Recorder(
         path,
         metadata=made.columns(metadata) if recorded is None or metadata is not None else None,
@@ -137,7 +136,7 @@ def record_checkpoints(
         name=name,
         attrs={**(attrs or {}), **facts},
         overwrite=overwrite,
-        **options,
+        resume=resume,
     )
     if recorded is not None and not left:
         return TrainingRun.from_store(recorded)
