@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -10,16 +9,17 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from rdmviz.errors import NonFiniteLossError, NoRowsYetError, OptionError, StepsError, StoreExistsError
+from rdmviz.errors import NoRowsYetError, OptionError, StepsError, StoreExistsError
 from rdmviz.record.checkpoint_models import Load, opened_by
 from rdmviz.record.checkpoint_steps import by_step, few
 from rdmviz.record.checkpoint_tasks import Evaluation, checked_client, in_order
+from rdmviz.record.nan_losses import NanTold, check_first_row
 from rdmviz.record.probe import LossFn, Probe, as_probe
 from rdmviz.record.recorder import Recorder
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunStore
 from rdmviz.store.places import at, reading
-from rdmviz.store.replacing import check_room
+from rdmviz.store.replacing import holds_something
 
 __all__ = ["record_checkpoints"]
 
@@ -126,7 +126,6 @@ def record_checkpoints(
     evaluation = Evaluation(opened_by(load), made, batch_size)
     facts = {_FACTS: _facts(made, loss_fn, per)}
     recorded = _recorded(path, facts[_FACTS]) if resume else None
-    last = None if recorded is None else int(recorded.steps[-1])
     left = _left(found, recorded)
     recorder = Recorder(
         path,
@@ -137,6 +136,7 @@ def record_checkpoints(
         attrs={**(attrs or {}), **facts},
         overwrite=overwrite,
         resume=resume,
+        distributed=False,
     )
     if recorded is not None and not left:
         return TrainingRun.from_store(recorded)
@@ -146,13 +146,12 @@ def record_checkpoints(
             total=len(found), initial=len(found) - len(left), disable=not progress, unit="checkpoint"
         ) as bar,
     ):
-        told = False
+        tell_of_nan = NanTold()
         for step, losses in in_order(evaluation, left, client, bar.update):
-            if np.isnan(losses).any():
-                _check_first(step, losses, last)
-                told = told or _tell(step, losses)
+            if recorded is None and recorder.last_step is None:
+                check_first_row(step, losses)
             recorder.append(step, losses)
-            last = step
+            tell_of_nan(step, losses, stacklevel=2)
     return recorder.run
 
 
@@ -173,11 +172,7 @@ def _recorded(path: str | PathLike[str] | None, facts: Mapping[str, str]) -> Run
     if path is None:
         raise OptionError("resume=True and path=None; expected the path of the run to go on with")
     place = at(path)
-    try:
-        check_room(place, overwrite=False)
-    except StoreExistsError:
-        pass
-    else:
+    if not holds_something(place):
         return None
     try:
         store = RunStore(reading(place), str(place))
@@ -210,23 +205,3 @@ def _left(found: Mapping[int, Any], recorded: RunStore | None) -> dict[int, Any]
             "resume=True"
         )
     return {step: checkpoint for step, checkpoint in found.items() if step > last}
-
-
-def _check_first(step: int, losses: np.ndarray, last: int | None) -> None:
-    lost = np.isnan(losses)
-    if last is None:
-        raise NonFiniteLossError(
-            f"the loss of datapoint {int(lost.argmax())} ({int(lost.sum())} of {len(lost)} in all) is NaN at "
-            f"step {step}, the first checkpoint; expected numbers. Leave such datapoints out of the probe, "
-            "or mend loss_fn where it gives none"
-        )
-
-
-def _tell(step: int, losses: np.ndarray) -> bool:
-    warnings.warn(
-        f"the loss of {int(np.isnan(losses).sum())} of {len(losses)} datapoints is NaN at step {step}; it is "
-        "recorded as such, here and later",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-    return True

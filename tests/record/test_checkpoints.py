@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import random
 import shutil
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,6 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 import rdmviz
 from rdmviz import Recorder, open_run, record_checkpoints
@@ -139,6 +140,8 @@ def test_the_bar_counts_and_estimates(trained, tmp_path, capsys):
 
 
 def test_gpt2_checkpoints_of_transformers(tmp_path):
+    from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel  # takes seconds
+
     config = GPT2Config(vocab_size=20, n_positions=12, n_embd=16, n_layer=2, n_head=2)
     torch.manual_seed(0)
     model = GPT2LMHeadModel(config)
@@ -255,7 +258,7 @@ def test_a_loss_that_is_nan(folder, tmp_path):
     assert len(told) == 1
     assert run.finite_rows().tolist() == [True, True, False, True, False, True]
     torch.save(weights, folder / "step0.pt")
-    with pytest.raises(NonFiniteLossError, match="NaN at step 0, the first checkpoint"):
+    with pytest.raises(NonFiniteLossError, match="NaN at step 0, the first that is recorded"):
         record(folder, make_model, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -263,8 +266,9 @@ def test_a_loss_that_is_nan(folder, tmp_path):
 # Going on.
 
 
-def test_resume_evaluates_only_what_is_new(trained, folder, tmp_path):
-    path, opening = tmp_path / "run", Opening()
+@pytest.mark.parametrize("name", ["run", "run.zip"])
+def test_resume_evaluates_only_what_is_new(trained, folder, tmp_path, name):
+    path, opening = tmp_path / name, Opening()
     cut(folder / "step12.pt")
     with pytest.raises(CheckpointError):
         record(folder, make_model, path, resume=True)
@@ -283,6 +287,38 @@ def test_resume_evaluates_only_what_is_new(trained, folder, tmp_path):
     with pytest.raises(StoreExistsError):
         record(folder, opening, path)
     assert record({7: folder / "step4.pt"}, opening, path, overwrite=True).steps.tolist() == [7]
+
+
+SLOW = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import test_checkpoints as known
+
+def slowly(path):
+    time.sleep(0.1)
+    print(path.name, flush=True)
+    return known.Opening()(path)
+
+known.record(sys.argv[2], slowly, sys.argv[3])
+"""
+
+
+def test_a_recording_that_is_killed_goes_on_where_it_stopped(trained, folder, tmp_path):
+    path, many = tmp_path / "run", list(range(0, 400, 4))
+    for step in many[len(STEPS) :]:
+        shutil.copy(folder / f"step{step % 24}.pt", folder / f"step{step}.pt")
+    command = [sys.executable, "-c", SLOW, Path(__file__).parent, folder, path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        opened = [process.stdout.readline().strip() for _ in range(16)]
+        process.kill()
+    assert opened == [f"step{step}.pt" for step in many[:16]]
+    kept = open_run(path).n_steps
+    assert 1 <= kept <= 16
+    opening = Opening()
+    run = record(folder, opening, path, resume=True)
+    assert opening.opened == [f"step{step}.pt" for step in many[kept:]]
+    np.testing.assert_array_equal(run.loss, trained[1].loss[np.arange(len(many)) % len(STEPS)])
+    assert run.steps.tolist() == many
 
 
 def test_resume_refuses_what_would_not_be_one_run(trained, folder, tmp_path):
