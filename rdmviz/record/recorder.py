@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from numbers import Integral
@@ -14,9 +13,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from rdmviz.errors import NonFiniteLossError, NoRowsYetError, OptionError, StepsError, TruncatedStoreError
+from rdmviz.errors import NoRowsYetError, OptionError, StepsError, TruncatedStoreError
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
+from rdmviz.record.nan_losses import NanTold, check_first_row
 from rdmviz.record.probe import LossFn, Probe, as_probe
 from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
@@ -161,7 +161,7 @@ class Recorder:
         self._lock = threading.RLock()
         self._dtype = np.dtype(dtype)
         self._last_step: int | None = None
-        self._told_of_nan = False
+        self._tell_of_nan = NanTold()
         self._path = path
         self._options: dict[str, Any] = {
             "probe": metadata,
@@ -279,33 +279,15 @@ class Recorder:
             with unchanged(model):
                 losses, seen = self._losses(step, model, self._probe, taker)
                 measured = metrics() if callable(metrics) else metrics
-            self._check_first(step, losses)
+            if self._last_step is None:
+                check_first_row(step, losses)
             snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
             self._append(number, losses, measured, snapshot)
             if taker is not None:
                 told(taker.schedule, number, losses, self._dtype)
-        self._tell_of_nan(step, losses)
+        if self._writes:
+            self._tell_of_nan(step, losses, stacklevel=2)
         return True
-
-    def _check_first(self, step: int, losses: np.ndarray) -> None:
-        lost = np.isnan(losses)
-        if lost.any() and self._last_step is None:
-            raise NonFiniteLossError(
-                f"the loss of datapoint {int(lost.argmax())} ({int(lost.sum())} of {len(lost)} in all) is "
-                f"NaN at step {step}, the first that is recorded; expected numbers. Leave such datapoints "
-                "out of the probe, or mend loss_fn where it gives none"
-            )
-
-    def _tell_of_nan(self, step: int, losses: np.ndarray) -> None:
-        lost = np.isnan(losses)
-        if lost.any() and self._writes and not self._told_of_nan:
-            self._told_of_nan = True
-            warnings.warn(
-                f"the loss of {int(lost.sum())} of {len(lost)} datapoints is NaN at step {step}; it is "
-                "recorded as such, here and later",
-                RuntimeWarning,
-                stacklevel=3,
-            )
 
     def _losses(
         self, step: int, model: nn.Module, probe: Probe, taker: SnapshotTaker | None
