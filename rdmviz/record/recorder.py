@@ -182,7 +182,7 @@ class Recorder:
             self._ranks.check_same((self._probe.inputs, self._probe.targets))
         with agreed(self._ranks, "open the run"):
             if self._probe is not None:
-                self._options["probe"] = self._probe.columns(metadata)
+                self._options["probe"] = self._probe.columns(metadata) or None  # None keeps what a resumed run has
                 if self._writes:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
