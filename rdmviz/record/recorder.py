@@ -18,10 +18,11 @@ from rdmviz.errors import NonFiniteLossError, NoRowsYetError, OptionError, Steps
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
 from rdmviz.record.probe import LossFn, Probe, as_probe
-from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
+from rdmviz.record.resuming import go_on
+from rdmviz.record.schedules import Schedule, checked_schedule, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
-from rdmviz.store import RunStore, RunWriter, check_path
+from rdmviz.store import RunWriter, check_path
 from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
 from rdmviz.store.snapshots import Parts
 
@@ -188,31 +189,16 @@ class Recorder:
             elif path is not None and self._writes:
                 check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
         if resume and self._probe is not None:
-            self._go_on()
+            self._go_on(self._probe.samples)
 
-    def _go_on(self) -> None:
-        """Bring the last step, and the schedules, to where the run is that is resumed: on every rank."""
-        steps = snapshots = np.empty(0, np.int64)
-        store = None
-        with agreed(self._ranks, "read the run"), suppress(NoRowsYetError):
-            if self._writer is not None:
-                store = self._writer.read()
-                steps, snapshots = store.steps, store.snapshots.steps
-        self._last_step = self._replay(self._schedule, store, steps)
-        if self._taker is not None:
-            self._replay(self._taker.schedule, store, snapshots)
-
-    def _replay(self, schedule: Schedule, store: RunStore | None, steps: np.ndarray) -> int | None:
-        """Tell a schedule of the rows at these steps, and return the last of them."""
-        steps = steps[max(0, len(steps) - remembered(schedule)) :]
-        rows = np.empty((0, 0), self._dtype)
-        with agreed(self._ranks, "read the last rows"):
-            if store is not None and len(steps):
-                rows = np.stack([store.rows(at, at + 1)[0] for at in np.searchsorted(store.steps, steps)])
-        if self._ranks is not None:
-            steps, rows = self._ranks.of_first(steps), self._ranks.of_first(rows)
-        replay(schedule, steps, rows)
-        return int(steps[-1]) if len(steps) else None
+    def _go_on(self, samples: int) -> None:
+        """Be where the recording at the path was."""
+        taken = None if self._taker is None else self._taker.schedule
+        with agreed(self._ranks, "read the run"):
+            run = None
+            with suppress(NoRowsYetError):
+                run = None if self._writer is None else TrainingRun.from_store(self._writer.read())
+        self._last_step = go_on(run, self._schedule, taken, samples, self._ranks)
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
@@ -260,7 +246,14 @@ class Recorder:
                 "For losses computed elsewhere use append(step, losses)"
             )
         if self._last_step is not None and step <= self._last_step:
-            raise StepsError(f"step {step} after step {self._last_step}; expected an increasing integer")
+            way_out = (
+                ". To go on from an older checkpoint, drop the rows after it: Recorder(..., resume=True, "
+                "drop_after=step)"
+            )
+            raise StepsError(
+                f"step {step} after step {self._last_step}; expected an increasing integer"
+                f"{way_out if self._options['resume'] else ''}"
+            )
         if self._taker is not None:
             self._taker.check(model)
         if not due:
@@ -355,6 +348,8 @@ class Recorder:
                 checked_row(step, row, measured, last=self._last_step)
                 if self._writes:
                     self._writer = RunWriter(self._path, len(row), **self._options)
+                if self._options["resume"]:
+                    self._go_on(len(row))
             if self._writer is not None:
                 self._writer.append(step, row, measured, snapshot)
             self._last_step = checked_step(step)

@@ -17,7 +17,7 @@ import numpy as np
 
 from rdmviz.errors import OptionError
 
-__all__ = ["Adaptive", "LogSpaced", "Schedule", "checked_schedule", "remembered", "replay", "told"]
+__all__ = ["Adaptive", "LogSpaced", "Schedule", "checked_schedule", "replay", "rows_remembered", "told"]
 
 Schedule: TypeAlias = Callable[[int], bool]
 
@@ -178,9 +178,9 @@ def told(schedule: Schedule, step: int, losses: Any, dtype: Any = None) -> None:
             update(step, np.asarray(losses, dtype))
 
 
-def remembered(schedule: Schedule) -> int:
-    """Return how many of the last rows matter to a schedule: one at least, and possibly all."""
-    return int(getattr(schedule, "remembers", 2**63 - 1)) if hasattr(schedule, "update") else 1
+def rows_remembered(schedule: Schedule, rows: int) -> int:
+    """Return how many of the last rows a schedule has to be told of to go on after them."""
+    return min(rows, int(getattr(schedule, "remembers", rows))) if hasattr(schedule, "update") else 0
 
 
 def replay(schedule: Schedule, steps: Sequence[int] | np.ndarray, losses: Any) -> None:
@@ -196,11 +196,8 @@ def replay(schedule: Schedule, steps: Sequence[int] | np.ndarray, losses: Any) -
         The rows, as precise as they are stored; only slices of it are read, and only the last few rows where
         the schedule has an attribute ``remembers`` that says how many matter to it.
     """
-    if not hasattr(schedule, "update"):
-        return
     rows = len(steps)
-    first = max(0, rows - remembered(schedule))
-    for start in range(first, rows, _ROWS_AT_ONCE):
+    for start in range(rows - rows_remembered(schedule, rows), rows, _ROWS_AT_ONCE):
         block = np.asarray(losses[start : min(start + _ROWS_AT_ONCE, rows)])
         for step, row in zip(steps[start : start + len(block)], block, strict=True):
             told(schedule, int(step), row)
