@@ -348,8 +348,8 @@ class Recorder:
                 checked_row(step, row, measured, last=self._last_step)
                 if self._writes:
                     self._writer = RunWriter(self._path, len(row), **self._options)
-                if self._options["resume"]:
-                    self._go_on(len(row))
+                    if self._options["resume"]:
+                        self._go_on(len(row))
             if self._writer is not None:
                 self._writer.append(step, row, measured, snapshot)
             self._last_step = checked_step(step)
