@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from numbers import Integral
 from os import PathLike
 from types import TracebackType
@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from rdmviz.errors import OptionError, StepsError, TruncatedStoreError
+from rdmviz.errors import NoRowsYetError, OptionError, StepsError, TruncatedStoreError
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
 from rdmviz.record.nan_losses import NanTold, check_first_row
 from rdmviz.record.probe import LossFn, Probe, as_probe
-from rdmviz.record.schedules import Schedule, checked_schedule, told
+from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
-from rdmviz.store import RunWriter, check_path
+from rdmviz.store import RunStore, RunWriter, check_path
 from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
 from rdmviz.store.snapshots import Parts
 
@@ -187,6 +187,35 @@ class Recorder:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
                 check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
+        if resume and self._probe is not None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Bring the last step, and the schedules, to where the run is that is resumed: on every rank."""
+        steps = snapshots = np.empty(0, np.int64)
+        store = None
+        with agreed(self._ranks, "read the run"), suppress(NoRowsYetError):
+            if self._writer is not None:
+                store = self._writer.read()
+                steps = store.steps
+                snapshots = np.intersect1d(
+                    store.snapshots.steps, steps
+                )  # a row may be lost for want of memory
+        self._last_step = self._replay(self._schedule, store, steps)
+        if self._taker is not None:
+            self._replay(self._taker.schedule, store, snapshots)
+
+    def _replay(self, schedule: Schedule, store: RunStore | None, steps: np.ndarray) -> int | None:
+        """Tell a schedule of the rows at these steps, and return the last of them."""
+        steps = steps[max(0, len(steps) - remembered(schedule)) :]
+        rows = np.empty((0, 0), self._dtype)
+        with agreed(self._ranks, "read the last rows"):
+            if store is not None and len(steps):
+                rows = np.stack([store.rows(at, at + 1)[0] for at in np.searchsorted(store.steps, steps)])
+        if self._ranks is not None:
+            steps, rows = self._ranks.of_first(steps), self._ranks.of_first(rows)
+        replay(schedule, steps, rows)
+        return int(steps[-1]) if len(steps) else None
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
@@ -234,7 +263,11 @@ class Recorder:
                 "For losses computed elsewhere use append(step, losses)"
             )
         if self._last_step is not None and step <= self._last_step:
-            raise StepsError(f"step {step} after step {self._last_step}; expected an increasing integer")
+            way_out = ". To record on from an older checkpoint pass resume=True and drop_after=step"
+            raise StepsError(
+                f"step {step} after step {self._last_step}; expected an increasing integer"
+                f"{way_out if self._options['resume'] else ''}"
+            )
         if self._taker is not None:
             self._taker.check(model)
         if not due:
@@ -251,7 +284,7 @@ class Recorder:
             snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
             self._append(number, losses, measured, snapshot)
             if taker is not None:
-                told(taker.schedule, number, losses.astype(self._dtype))
+                told(taker.schedule, number, losses, self._dtype)
         if self._writes:
             self._tell_of_nan(step, losses, stacklevel=2)
         return True

@@ -25,6 +25,7 @@ __all__ = ["RENEW_SECONDS", "RecordingLock", "check_unlocked"]
 RENEW_SECONDS: Final = 15.0
 _STALE_SECONDS: Final = 180.0
 _SETTLE_SECONDS: Final = 0.2
+_WRITTEN_SECONDS: Final = 1.0
 
 
 class RecordingLock:
@@ -111,9 +112,11 @@ def check_unlocked(place: Path | str) -> dict[str, Any] | None:
     if isinstance(place, str):
         return None
     path = _path(place)
-    holder = _read(path)
-    if holder is None:
-        return None
+    patience = time.monotonic() + _WRITTEN_SECONDS
+    while (holder := _read(path)) == {} and time.monotonic() < patience:
+        time.sleep(0.02)
+    if not holder:  # of a process that was killed before it had written who it is
+        return holder
     silent = _silent_seconds(path)
     known = os.name == "posix" and holder.get("host") == _host() and isinstance(holder.get("pid"), int)
     if _runs(holder) if known else silent < _STALE_SECONDS:
@@ -162,8 +165,6 @@ def _silent_seconds(path: Path) -> float:
 
 
 def _named(holder: dict[str, Any]) -> str:
-    if not holder:
-        return "another recorder"
     host = str(holder.get("host", "")).partition(" ")[0]
     return f"process {holder.get('pid')!r:.20} on {host!r:.80} since {holder.get('time')!r:.40}"
 

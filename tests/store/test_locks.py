@@ -107,7 +107,7 @@ def test_of_many_that_come_at_once_one_gets_it(tmp_path):
     path = tmp_path / "run"
     stale = tmp_path / ".run.lock"
     for _ in range(8):
-        stale.write_text("{}")
+        lock_of(stale)
         os.utime(stale, (0, 0))
         got, refused = [], []
 
@@ -172,14 +172,26 @@ def test_a_process_number_that_came_again_is_not_the_holder(tmp_path):
     lock.release()
 
 
-@pytest.mark.parametrize("content", ["", "not json", "[]", "[" * 9000, '{"pid": "x"}', '{"pid": -1}'])
-def test_any_file_may_be_in_its_place(tmp_path, content):
+@pytest.mark.parametrize("content", ['{"pid": "x"}', '{"pid": -1}', '{"host": [1]}'])
+def test_a_lock_may_say_anything(tmp_path, content):
     path = tmp_path / ".run.lock"
     path.write_text(content)
     with pytest.raises(StoreLockedError, match=r"\.run\.lock"):
         RecordingLock(tmp_path / "run")
     os.utime(path, (0, 0))
     RecordingLock(tmp_path / "run").release()
+
+
+@pytest.mark.parametrize("content", ["", "not json", "[]", "[" * 9000])
+def test_a_lock_that_names_nobody_was_left_by_a_killed_process(tmp_path, content):
+    (tmp_path / ".run.lock").write_text(content)
+    writes = threading.Timer(0.1, lock_of, [tmp_path / ".run.lock"])
+    writes.start()
+    with pytest.raises(StoreLockedError, match="process 7"):
+        RecordingLock(tmp_path / "run")
+    (tmp_path / ".run.lock").write_text(content)
+    RecordingLock(tmp_path / "run").release()
+    assert names(tmp_path) == set()
 
 
 def test_whoever_was_suspended_and_lost_the_lock_does_not_write(tmp_path):
