@@ -164,7 +164,7 @@ def _torch(path: Path, start: bytes) -> Any:
     except pickle.UnpicklingError as error:
         if start.startswith((_ZIP, _PICKLE)):
             raise UnsafeDataError(
-                f"checkpoint {path} holds {_objects(path)}, which can run code when it is loaded; {_TRUSTED}"
+                f"checkpoint {path} {_objects(path)}, which can run code when it is loaded; {_TRUSTED}"
             ) from error
         raise _unreadable(path, error) from error
     except Exception as error:  # damaged files raise whatever the reader stumbles upon
@@ -175,7 +175,9 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.rpartition("/")[2] for name in archive.namelist()]
-    except zipfile.BadZipFile as error:
+    except OSError:
+        raise
+    except Exception as error:  # damaged directories raise whatever is odd about them first
         raise _unreadable(path, error) from error
     if "constants.pkl" in names:
         raise UnsafeDataError(f"checkpoint {path} is a TorchScript archive, which holds code; {_TRUSTED}")
@@ -186,9 +188,13 @@ def _objects(path: Path) -> str:
     named: list[str] = []
     try:
         named = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except (AttributeError, ValueError, RuntimeError, pickle.UnpicklingError):
-        named = []  # not in older torch, and not of older files
-    return f"pickled objects ({', '.join(named)[:200]})" if named else "pickled objects"
+    except Exception:  # not in older torch, not of older files, and of damaged ones anything
+        named = []
+    return (
+        f"holds pickled objects ({', '.join(named)[:200]})"
+        if named
+        else "is damaged, or holds pickled objects"
+    )
 
 
 def _state_dict(held: Any, path: Path) -> Mapping[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import pickle
+import random
 import shutil
 from functools import partial
 
@@ -120,6 +122,15 @@ def test_damaged_files_are_told_by_name(tmp_path):
             with pytest.raises((CheckpointError, UnsafeDataError), match=rf"{size}{whole.suffix} "):
                 read_weights(tmp_path / f"{size}{whole.suffix}")
             assert len(data) < 100 or size < 70 or not read_as_unsafe(tmp_path / f"{size}{whole.suffix}")
+    draw = random.Random(3)
+    torch.save(WEIGHTS, tmp_path / "whole.pt")
+    data = (tmp_path / "whole.pt").read_bytes()
+    for _ in range(200):
+        bent = bytearray(data)
+        bent[draw.randrange(len(data) - 400, len(data))] = draw.randrange(256)  # its directory
+        (tmp_path / "bent.pt").write_bytes(bent)
+        with contextlib.suppress(CheckpointError, UnsafeDataError):
+            read_weights(tmp_path / "bent.pt")
     (tmp_path / "text.pt").write_text("hello, these are no weights at all")
     with pytest.raises(CheckpointError, match=r"text.pt cannot be read .*Copy it again"):
         read_weights(tmp_path / "text.pt")
