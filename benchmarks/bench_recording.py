@@ -4,8 +4,12 @@
     python benchmarks/bench_recording.py --device cuda
 
 Each number stands beside its target, met or MISSED. Recorded steps and bare forward passes of the probe, in
-evaluation mode and without gradients, are taken in turns in the middle of a training; compared are medians.
-About once a second a recorded step commits to disk, which the means show.
+evaluation mode and without gradients, are taken in turns in the middle of a training, and each is compared
+with its neighbour; the median counts. About once a second what was recorded is committed to disk, which the
+means show.
+
+The part about the store appends rows of 10,000 losses to it in a loop that sleeps between them, opens one of
+10,000 such rows, and reads windows of it that nothing has read before.
 """
 
 from __future__ import annotations
@@ -13,16 +17,18 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from rdmviz import Recorder
+from rdmviz import Recorder, open_run
+from rdmviz.store import RunWriter
 
 SAMPLES, ROUNDS, WARM_UP = 1000, 60, 5
 TIMES, PLUS_SECONDS = 1.05, 1e-3
@@ -89,13 +95,72 @@ def recorded_step(make: Callable[[], Case], folder: Path, device: str) -> bool:
             model.eval()
             alone.append(seconds(bare))
             model.train()
-    bare_s, recorded_s = np.median(alone[WARM_UP:]), np.median(recorded[WARM_UP:])
-    bare_mean, recorded_mean = np.mean(alone[WARM_UP:]), np.mean(recorded[WARM_UP:])
+    there, here = np.array(alone[WARM_UP:]), np.array(recorded[WARM_UP:])
     sizes = [weight.numel() for weight in model.parameters()]
     print(f"{make.__name__}: {sum(sizes):.2e} parameters, {len(list(model.modules()))} modules, on {device}")
-    print(f"    bare forward of {SAMPLES} datapoints: {1e3 * bare_s:.2f} ms (mean {1e3 * bare_mean:.2f})")
-    print(f"    the mean with commits: {1e3 * recorded_mean:.2f} ms")
-    return told("recorded step", float(recorded_s), float(TIMES * bare_s + PLUS_SECONDS))
+    for what, times in (("bare forward", there), ("recorded step", here)):
+        print(f"    {what}: median {1e3 * np.median(times):.2f} ms, mean {1e3 * times.mean():.2f} ms")
+    beyond = float(np.median(here - TIMES * there))  # neighbours in time: a busy machine slows both down
+    return told(f"recorded step beyond {TIMES} times the bare forward beside it", beyond, PLUS_SECONDS)
+
+
+def timed(task: Callable[[], Any]) -> float:
+    """Wall-clock time of one call in seconds."""
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
+def losses(rows: int, samples: int) -> Iterator[np.ndarray]:
+    """Rows of losses that move slowly, each by its own noise."""
+    rng = np.random.default_rng(0)
+    row = rng.gamma(2, size=samples).astype(np.float32)
+    for _ in range(rows):
+        row = row * np.float32(0.99) + np.float32(0.01) * rng.standard_normal(samples, dtype=np.float32) ** 2
+        yield row
+
+
+def appending(folder: Path, rows: int, samples: int, pause: float, flush_seconds: float) -> np.ndarray:
+    """Seconds of each append of a training that does something else for `pause` seconds a step."""
+    writer = RunWriter(folder, samples, flush_seconds=flush_seconds, overwrite=folder.exists())
+    taken = []
+    for step, row in enumerate(losses(rows, samples)):
+        taken.append(timed(lambda step=step, row=row: writer.append(step, row, {"lr": 0.1})))
+        time.sleep(pause)
+    writer.close()
+    return np.array(taken)
+
+
+def store_part(folder: Path, rows: int = 10_000, samples: int = 10_000) -> None:
+    """Append to a store, open it, and read a window."""
+    print(f"a store of {samples} datapoints")
+    kinds = (
+        ("without flushes (100 rows)", 100, 0.005, 1e9),
+        ("flushed every second, 200 rows a second", 1200, 0.005, 1.0),
+        ("flushed every second, a row every 1.1 seconds", 12, 1.1, 1.0),
+    )
+    for kind, count, pause, flush_seconds in kinds:
+        taken = appending(folder / "appended", count, samples, pause, flush_seconds)
+        for name, value in (("mean", taken.mean()), ("95th percentile", np.quantile(taken, 0.95))):
+            told(f"append {samples} losses, {kind}, {name}", float(value), 2e-3)
+        print(f"{'':<4}its slowest {1e3 * taken.max():.1f} ms")
+    path, began = folder / "whole", time.perf_counter()
+    writer = RunWriter(path, samples, probe={"id": np.arange(samples)})
+    for step, row in enumerate(losses(rows, samples)):
+        writer.append(step, row, {"lr": 0.1})
+    writer.close()
+    seconds = time.perf_counter() - began
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
+    print(f"{'':<4}{rows} rows as fast as they can be written: {seconds:.1f} s, {size:.0f} MB")
+    told(f"open {rows} rows of {samples} losses", min(timed(lambda: open_run(path)) for _ in range(5)), 0.5)
+    starts = np.linspace(0, rows - 64, 9).astype(int)
+    reads = [timed(lambda start=start: open_run(path).rows(start, start + 64)) for start in starts]
+    runs = [open_run(path) for _ in starts]
+    alone = [
+        timed(lambda run=run, at=at: run.rows(at, at + 64)) for run, at in zip(runs, starts, strict=True)
+    ]
+    told("read a window of 64 rows, median of 9 places, nothing kept", float(np.median(alone)), 50e-3)
+    print(f"{'':<4}its slowest {1e3 * max(alone):.1f} ms; opened before it {1e3 * np.median(reads):.1f} ms")
 
 
 def told(what: str, seconds: float, target: float) -> bool:
@@ -112,6 +177,7 @@ def main() -> None:
     device = parser.parse_args().device
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory() as folder:
+        store_part(Path(folder))
         for make in (perceptron, convolutions, transformer):
             recorded_step(make, Path(folder), device)
 

@@ -182,7 +182,8 @@ class Recorder:
             self._ranks.check_same((self._probe.inputs, self._probe.targets))
         with agreed(self._ranks, "open the run"):
             if self._probe is not None:
-                self._options["probe"] = self._probe.columns(metadata)
+                # None, not {}: a run that is resumed keeps what it has
+                self._options["probe"] = self._probe.columns(metadata) or None
                 if self._writes:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
@@ -198,9 +199,8 @@ class Recorder:
             if self._writer is not None:
                 store = self._writer.read()
                 steps = store.steps
-                snapshots = np.intersect1d(
-                    store.snapshots.steps, steps
-                )  # a row may be lost for want of memory
+                # the row of a snapshot may be lost for want of memory
+                snapshots = np.intersect1d(store.snapshots.steps, steps)
         self._last_step = self._replay(self._schedule, store, steps)
         if self._taker is not None:
             self._replay(self._taker.schedule, store, snapshots)

@@ -101,8 +101,8 @@ class GrowingStore:
 
     @property
     def pending(self) -> bool:
-        """Whether rows were written that are not committed."""
-        return self.written != self._counted
+        """Whether anything is to be written or committed, beside rows that it does not know of."""
+        return self.written != self._counted or bool(self.snapshots.waiting)
 
     def write(
         self, steps: np.ndarray, losses: np.ndarray, metrics: Sequence[Mapping[str, float]] = ()

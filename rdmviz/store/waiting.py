@@ -226,7 +226,8 @@ class WaitingRows:
         while not self._stopping:
             with self._taking:
                 if not self._stopping:
-                    left = self._next - time.monotonic() if self._rows else RENEW_SECONDS
+                    waits = self._rows or self._store.pending
+                    left = self._next - time.monotonic() if waits else RENEW_SECONDS
                     self._taking.wait(min(max(left, 0.001), RENEW_SECONDS))
             if self._lock is not None:
                 self._lock.renew()
@@ -243,7 +244,7 @@ class WaitingRows:
                 self._failed(f"a write has not ended for {_PATIENCE_SECONDS:.0f} seconds")
 
     def _due(self) -> bool:
-        if not self._rows:
+        if not self._rows and not self._store.pending:
             return False
         full = len(self._rows) >= self._store.height and not self._failure
         return full or time.monotonic() >= self._next

@@ -25,8 +25,7 @@ from rdmviz.errors import (
     StoreExistsError,
     TruncatedStoreError,
 )
-from rdmviz.record import Snapshots, per_sample_cross_entropy, per_sample_squared_error
-from rdmviz.record.schedules import LogSpaced
+from rdmviz.record import per_sample_cross_entropy, per_sample_squared_error
 
 X = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
 Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
@@ -399,15 +398,3 @@ def test_recording_a_model_needs_a_probe():
         Recorder().record(0, nn.Linear(2, 2))
     with pytest.raises(TruncatedStoreError, match="nothing was recorded"):
         _ = Recorder().run
-
-
-def test_schedules_go_on_where_a_resumed_run_is(tmp_path):
-    schedules = {"every": LogSpaced(per_decade=2), "snapshots": Snapshots(every=LogSpaced(per_decade=1))}
-    model = nn.Linear(6, 3)
-    for steps in (range(21), range(21, 120)):
-        with Recorder(tmp_path / "run", (X, Y), resume=True, **schedules) as recorder:
-            for step in steps:
-                recorder.record(step, model)
-    run = open_run(tmp_path / "run")
-    assert run.steps.tolist() == [0, 1, 3, 10, 32, 100]
-    assert run.weights["step"].to_numpy().tolist() == [0, 1, 10, 100]
