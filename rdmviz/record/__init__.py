@@ -11,7 +11,7 @@ except ImportError as error:
 
 from rdmviz.record.checkpoints import record_checkpoints
 from rdmviz.record.gaussian import gaussian_draws
-from rdmviz.record.hub_revisions import hub_revisions
+from rdmviz.record.hub import hub_revisions
 from rdmviz.record.losses import (
     per_sample_cross_entropy,
     per_sample_squared_error,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rdmviz.errors import CheckpointError, OptionError
 from rdmviz.record.checkpoint_files import read_weights
-from rdmviz.record.hub_revisions import HubRevision
+from rdmviz.record.hub import HubRevision
 
 __all__ = ["Load", "Opened", "fill", "opened_by"]
 

@@ -8,6 +8,7 @@ import json
 import pickle
 import random
 import shutil
+import sys
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from rdmviz.errors import CheckpointError, CheckpointNotFoundError, OptionError, UnsafeDataError
+from rdmviz.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    MissingExtraError,
+    OptionError,
+    UnsafeDataError,
+)
+from rdmviz.record import hub_revisions
 from rdmviz.record.checkpoint_files import read_weights
 from rdmviz.record.checkpoint_models import fill, opened_by
 
@@ -266,3 +274,13 @@ def test_load_has_to_give_a_model(tmp_path):
         opened_by(lambda path: WEIGHTS)(tmp_path / "a.pt")
     with pytest.raises(OptionError, match="checkpoint is a int, not a path"):
         opened_by(Net)(3)
+
+
+def test_a_missing_extra_is_named(tmp_path, monkeypatch):
+    save_file(WEIGHTS, tmp_path / "a.safetensors")
+    for package in ("safetensors", "huggingface_hub"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"a.safetensors needs .*rdmviz\[checkpoints\]"):
+        read_weights(tmp_path / "a.safetensors")
+    with pytest.raises(MissingExtraError, match=r"need huggingface_hub: .*rdmviz\[checkpoints\]"):
+        hub_revisions("some/model")
