@@ -60,7 +60,7 @@ def measure(n: int, where: str) -> dict[str, float]:
     if where == "cluster":
         from distributed import Client, LocalCluster
 
-        cluster = LocalCluster(n_workers=2, threads_per_worker=1, memory_limit="2GB", dashboard_address=None)
+        cluster = LocalCluster(n_workers=2, threads_per_worker=1, memory_limit="2GB", dashboard_address=":0")
         client = Client(cluster)
     rdmviz.analyze(rdmviz.TrainingRun.from_arrays(losses(CHUNK)), window=WINDOW)  # imports, first calls
     data = losses(n)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         spectra,
     )
     from rdmviz.examples import list_examples, load_example
-    from rdmviz.record import Recorder, gaussian_draws
+    from rdmviz.record import Recorder, gaussian_draws, record_checkpoints
     from rdmviz.run import TrainingRun
     from rdmviz.sources import open_run
     from rdmviz.widgets import explore
@@ -46,6 +46,7 @@ __all__ = [
     "null_edge",
     "open_run",
     "plane_loadings",
+    "record_checkpoints",
     "spectra",
 ]
 
@@ -65,6 +66,7 @@ _HOME = {
     "null_edge": "rdmviz.analysis",
     "open_run": "rdmviz.sources",
     "plane_loadings": "rdmviz.analysis",
+    "record_checkpoints": "rdmviz.record",
     "spectra": "rdmviz.analysis",
 }
 _MODULES = ("analysis", "compute", "errors", "record", "studies", "widgets")

@@ -19,6 +19,8 @@ from rdmviz.compute.errors import (
 )
 
 __all__ = [
+    "CheckpointError",
+    "CheckpointNotFoundError",
     "ChunkError",
     "ComputeError",
     "DetrendError",
@@ -118,6 +120,14 @@ class ChunkError(RuntimeError):
 
 class RankError(RuntimeError):
     """A process of a distributed training failed to record, and all of them were told."""
+
+
+class CheckpointError(PlainError, ValueError):
+    """A checkpoint does not fit the model, cannot be read, or could not be evaluated."""
+
+
+class CheckpointNotFoundError(PlainError, FileNotFoundError):
+    """There is no checkpoint where one is expected, or not any more."""
 
 
 class UnsafeDataError(PlainError, ValueError):

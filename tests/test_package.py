@@ -68,6 +68,21 @@ def test_the_code_of_the_explorers_guide_runs(tmp_path, monkeypatch):
     assert all((ROOT / "docs" / picture).is_file() for picture in pictures)
 
 
+# What Lightning says of its own, and of a machine without an accelerator.
+@pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore::FutureWarning:lightning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning", "ignore:.*does not have many workers")
+def test_the_code_of_the_guide_to_recording_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "recording.md").read_text()
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+        exec(block, names)
+    told = capsys.readouterr().out
+    assert "[198 200 202]" in told, "the resumed recording"
+    assert "[  0  50 100 150 200 250]" in told, "the checkpoints"
+    assert {path.suffix for path in tmp_path.iterdir()} >= {".rdmviz", ".npz", ".csv", ".parquet", ".jsonl"}
+
+
 def test_the_core_without_extras_opens_and_explores_a_run(tmp_path):
     venv.create(tmp_path / "core", with_pip=True)
     python = tmp_path / "core" / "bin" / "python"

@@ -14,11 +14,16 @@ class PlainError(Exception):
     _shown = False
 
     def _render_traceback_(self) -> list[str]:
-        """Return what IPython writes below the cell: the message, and the traceback when asked again."""
+        """Return what IPython writes below the cell: what it says, and the traceback when asked again."""
         if self._shown:
             return traceback.format_exception(self)
         self._shown = True
-        return [f"\x1b[0;31m{type(self).__name__}\x1b[0m: {self}", "(%tb shows where this was raised.)"]
+        notes = getattr(self, "__notes__", [])
+        return [
+            f"\x1b[0;31m{type(self).__name__}\x1b[0m: {self}",
+            *notes,
+            "(%tb shows where this was raised.)",
+        ]
 
 
 class ComputeError(PlainError, ValueError):

@@ -9,7 +9,9 @@ except ImportError as error:
 
     raise MissingExtraError('recording a training needs torch: pip install "rdmviz[torch]"') from error
 
+from rdmviz.record.checkpoints import record_checkpoints
 from rdmviz.record.gaussian import gaussian_draws
+from rdmviz.record.hub import hub_revisions
 from rdmviz.record.losses import (
     per_sample_cross_entropy,
     per_sample_squared_error,
@@ -22,7 +24,9 @@ __all__ = [
     "Recorder",
     "Snapshots",
     "gaussian_draws",
+    "hub_revisions",
     "per_sample_cross_entropy",
     "per_sample_squared_error",
     "per_token_cross_entropy",
+    "record_checkpoints",
 ]

@@ -140,10 +140,13 @@ class Ranks:
             failure = error
         self._settle(doing, step, failure)
 
-    def of_first(self, number: int | None) -> int | None:
-        """Return the number that rank 0 gives."""
-        (missing, given), *_ = self._gathered(np.array([number is None, number or 0]))
-        return None if missing else int(given)
+    def of_first(self, array: np.ndarray) -> np.ndarray:
+        """Return the array that rank 0 gives, of the same type and number of dimensions on all."""
+        shape = [int(size) for size in self._gathered(np.array(array.shape))[0]]
+        given = np.zeros(shape, array.dtype) if self.rank else np.array(array)
+        told = torch.from_numpy(given)
+        self._call(lambda: dist.broadcast(told, 0, group=self._group))
+        return given
 
     def take_buffers_of_first(self, model: nn.Module) -> None:
         """Give a model on every rank the buffers that rank 0 would save.

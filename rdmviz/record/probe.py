@@ -7,6 +7,7 @@ it; whatever it was, it becomes one :class:`Probe`.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -67,6 +68,16 @@ class Probe:
         """Size of its tensors."""
         tensors = {id(tensor): tensor for tensor in _leaves((self.inputs, self.targets))}
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+    @property
+    def digest(self) -> str:
+        """What tells its datapoints from others: the same for the same tensors, wherever they are."""
+        digest = hashlib.sha256(f"{self.items} {self.samples}".encode())
+        for tensor in _leaves((self.inputs, self.targets)):
+            digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+            held = tensor.detach().cpu().contiguous().reshape(-1)
+            digest.update(held.view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     def on(self, device: torch.device | None) -> Probe:
         """Return the probe on a device; what is no tensor, or has nowhere to go, stays."""

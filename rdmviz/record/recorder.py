@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from numbers import Integral
 from os import PathLike
 from types import TracebackType
@@ -14,14 +13,15 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from rdmviz.errors import NonFiniteLossError, OptionError, StepsError, TruncatedStoreError
+from rdmviz.errors import NoRowsYetError, OptionError, StepsError, TruncatedStoreError
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
+from rdmviz.record.nan_losses import NanTold, check_first_row
 from rdmviz.record.probe import LossFn, Probe, as_probe
-from rdmviz.record.schedules import Schedule, checked_schedule, told
+from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
-from rdmviz.store import RunWriter, check_path
+from rdmviz.store import RunStore, RunWriter, check_path
 from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
 from rdmviz.store.snapshots import Parts
 
@@ -161,7 +161,7 @@ class Recorder:
         self._lock = threading.RLock()
         self._dtype = np.dtype(dtype)
         self._last_step: int | None = None
-        self._told_of_nan = False
+        self._tell_of_nan = NanTold()
         self._path = path
         self._options: dict[str, Any] = {
             "probe": metadata,
@@ -182,11 +182,40 @@ class Recorder:
             self._ranks.check_same((self._probe.inputs, self._probe.targets))
         with agreed(self._ranks, "open the run"):
             if self._probe is not None:
-                self._options["probe"] = self._probe.columns(metadata)
+                # None, not {}: a run that is resumed keeps what it has
+                self._options["probe"] = self._probe.columns(metadata) or None
                 if self._writes:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
                 check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
+        if resume and self._probe is not None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Bring the last step, and the schedules, to where the run is that is resumed: on every rank."""
+        steps = snapshots = np.empty(0, np.int64)
+        store = None
+        with agreed(self._ranks, "read the run"), suppress(NoRowsYetError):
+            if self._writer is not None:
+                store = self._writer.read()
+                steps = store.steps
+                # the row of a snapshot may be lost for want of memory
+                snapshots = np.intersect1d(store.snapshots.steps, steps)
+        self._last_step = self._replay(self._schedule, store, steps)
+        if self._taker is not None:
+            self._replay(self._taker.schedule, store, snapshots)
+
+    def _replay(self, schedule: Schedule, store: RunStore | None, steps: np.ndarray) -> int | None:
+        """Tell a schedule of the rows at these steps, and return the last of them."""
+        steps = steps[max(0, len(steps) - remembered(schedule)) :]
+        rows = np.empty((0, 0), self._dtype)
+        with agreed(self._ranks, "read the last rows"):
+            if store is not None and len(steps):
+                rows = np.stack([store.rows(at, at + 1)[0] for at in np.searchsorted(store.steps, steps)])
+        if self._ranks is not None:
+            steps, rows = self._ranks.of_first(steps), self._ranks.of_first(rows)
+        replay(schedule, steps, rows)
+        return int(steps[-1]) if len(steps) else None
 
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one of those recorded.
@@ -234,7 +263,11 @@ class Recorder:
                 "For losses computed elsewhere use append(step, losses)"
             )
         if self._last_step is not None and step <= self._last_step:
-            raise StepsError(f"step {step} after step {self._last_step}; expected an increasing integer")
+            way_out = ". To record on from an older checkpoint pass resume=True and drop_after=step"
+            raise StepsError(
+                f"step {step} after step {self._last_step}; expected an increasing integer"
+                f"{way_out if self._options['resume'] else ''}"
+            )
         if self._taker is not None:
             self._taker.check(model)
         if not due:
@@ -246,33 +279,15 @@ class Recorder:
             with unchanged(model):
                 losses, seen = self._losses(step, model, self._probe, taker)
                 measured = metrics() if callable(metrics) else metrics
-            self._check_first(step, losses)
+            if self._last_step is None:
+                check_first_row(step, losses)
             snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
             self._append(number, losses, measured, snapshot)
             if taker is not None:
-                told(taker.schedule, number, losses.astype(self._dtype))
-        self._tell_of_nan(step, losses)
+                told(taker.schedule, number, losses, self._dtype)
+        if self._writes:
+            self._tell_of_nan(step, losses, stacklevel=2)
         return True
-
-    def _check_first(self, step: int, losses: np.ndarray) -> None:
-        lost = np.isnan(losses)
-        if lost.any() and self._last_step is None:
-            raise NonFiniteLossError(
-                f"the loss of datapoint {int(lost.argmax())} ({int(lost.sum())} of {len(lost)} in all) is "
-                f"NaN at step {step}, the first that is recorded; expected numbers. Leave such datapoints "
-                "out of the probe, or mend loss_fn where it gives none"
-            )
-
-    def _tell_of_nan(self, step: int, losses: np.ndarray) -> None:
-        lost = np.isnan(losses)
-        if lost.any() and self._writes and not self._told_of_nan:
-            self._told_of_nan = True
-            warnings.warn(
-                f"the loss of {int(lost.sum())} of {len(lost)} datapoints is NaN at step {step}; it is "
-                "recorded as such, here and later",
-                RuntimeWarning,
-                stacklevel=3,
-            )
 
     def _losses(
         self, step: int, model: nn.Module, probe: Probe, taker: SnapshotTaker | None

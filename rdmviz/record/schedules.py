@@ -17,7 +17,7 @@ import numpy as np
 
 from rdmviz.errors import OptionError
 
-__all__ = ["Adaptive", "LogSpaced", "Schedule", "checked_schedule", "replay", "told"]
+__all__ = ["Adaptive", "LogSpaced", "Schedule", "checked_schedule", "remembered", "replay", "told"]
 
 Schedule: TypeAlias = Callable[[int], bool]
 
@@ -178,6 +178,11 @@ def told(schedule: Schedule, step: int, losses: Any, dtype: Any = None) -> None:
             update(step, np.asarray(losses, dtype))
 
 
+def remembered(schedule: Schedule) -> int:
+    """Return how many of the last rows matter to a schedule: one at least, and possibly all."""
+    return int(getattr(schedule, "remembers", 2**63 - 1)) if hasattr(schedule, "update") else 1
+
+
 def replay(schedule: Schedule, steps: Sequence[int] | np.ndarray, losses: Any) -> None:
     """Bring a schedule to where it was after rows that are recorded already.
 
@@ -194,7 +199,7 @@ def replay(schedule: Schedule, steps: Sequence[int] | np.ndarray, losses: Any) -
     if not hasattr(schedule, "update"):
         return
     rows = len(steps)
-    first = max(0, rows - int(getattr(schedule, "remembers", rows)))
+    first = max(0, rows - remembered(schedule))
     for start in range(first, rows, _ROWS_AT_ONCE):
         block = np.asarray(losses[start : min(start + _ROWS_AT_ONCE, rows)])
         for step, row in zip(steps[start : start + len(block)], block, strict=True):

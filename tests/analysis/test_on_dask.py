@@ -145,7 +145,7 @@ def test_an_error_names_its_part_of_the_losses(monkeypatch, ask, rows, named):
 def client():
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 3}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
         Client(cluster) as client,
     ):
         yield client

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from rdmviz import Recorder, open_run
 from rdmviz.errors import OptionError
 from rdmviz.record import Snapshots, distributed, per_sample_cross_entropy
+from rdmviz.record.schedules import Adaptive
 
 X = torch.randn(41, 6, generator=torch.Generator().manual_seed(1))  # odd: the shares differ in size
 Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
@@ -149,6 +150,16 @@ def snapshots(rank: int, folder: Path) -> dict:
     }
 
 
+def a_run_that_goes_on(rank: int, folder: Path) -> dict:
+    model, found = make_model(), []
+    for options in ({}, {"drop_after": 3}):
+        every = Adaptive(least=8)  # what is due depends on the last rows, which rank 0 alone can read
+        with Recorder(folder / "goes on", (X, Y), every=every, resume=True, **options) as recorder:
+            found.append(recorder.last_step)
+            found += [recorder.record(step, model) for step in range((recorder.last_step or -1) + 1, 6)]
+    return {"found": found}
+
+
 def a_model_that_is_spread(rank: int, folder: Path) -> dict:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
@@ -159,6 +170,17 @@ def a_model_that_is_spread(rank: int, folder: Path) -> dict:
     wrapped = FullyShardedDataParallel(make_model(), device_id=torch.device("cpu"))
     told = [words_of(lambda model=model: recorder.record(0, model)) for model in (spread, wrapped)]
     return {"told": told}
+
+
+def a_resumption(rank: int, folder: Path) -> dict:
+    dues, ends = [], []
+    for resume in (False, True, True):
+        every = Adaptive(least=8)
+        with Recorder(folder / "resumed", (X, Y), every=every, resume=resume) as recorder:
+            begin = 10 * len(ends)
+            dues += [recorder.record(step, make_model()) for step in range(begin, begin + 10)]
+        ends.append(recorder.last_step)
+    return {"dues": dues, "ends": ends}
 
 
 def a_rank_that_ends(rank: int, folder: Path) -> None:
@@ -232,6 +254,8 @@ CHECKS = [
     a_path_that_is_taken,
     a_share_without_datapoints,
     snapshots,
+    a_resumption,
+    a_run_that_goes_on,
     a_model_that_is_spread,
     a_trainer_of_lightning,
     a_trainer_of_transformers,
@@ -381,6 +405,23 @@ def test_a_snapshot_that_one_rank_cannot_take_is_taken_on_none(found):
     expected = make_model().eval()[0](X).detach()
     for layer in first["alone"]:  # the first by one rank, the other one by both
         torch.testing.assert_close(layer, expected)
+
+
+def test_a_recording_of_several_ranks_goes_on(found, folder):
+    first, second = found(a_resumption)
+    assert first == second
+    one = Recorder(None, (X, Y), every=Adaptive(least=8))
+    assert first["dues"] == [one.record(step, make_model()) for step in range(30)]
+    run = open_run(folder / "resumed")
+    assert run.steps.tolist() == np.flatnonzero(first["dues"]).tolist()
+    assert first["ends"][-1] == run.steps[-1]
+
+
+def test_ranks_go_on_together(found, folder):
+    # a loss that is still is looked at after 1, 2, 4, ... steps
+    expected = [None, True, True, False, True, False, False, 3, False, False]
+    assert [rank["found"] for rank in found(a_run_that_goes_on)] == [expected, expected]
+    assert open_run(folder / "goes on").steps.tolist() == [0, 1, 3]
 
 
 def test_weights_that_are_spread_over_the_ranks_are_refused(found):

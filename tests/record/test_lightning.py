@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from rdmviz import open_run
-from rdmviz.errors import NoRowsYetError, OptionError, StoreExistsError
+from rdmviz.errors import NoRowsYetError, OptionError, StepsError, StoreExistsError
 from rdmviz.record.lightning import RecorderCallback
 
 pytestmark = [
@@ -24,6 +24,7 @@ pytestmark = [
         "Checkpoint directory .* exists and is not empty",
         ".*fast_dev_run.*",
         "GPU available but not used",
+        "Be aware that when using `ckpt_path`",
     )
 ]
 
@@ -228,3 +229,56 @@ def test_the_older_package_is_served_too():
     )  # fmt: skip
     trainer.fit(Older(), loader())
     assert callback.run.steps.tolist() == [0, 2, 4]
+
+
+def saved_every(steps: int, folder) -> ModelCheckpoint:
+    return ModelCheckpoint(folder, every_n_train_steps=steps, save_top_k=-1, filename="{step}")
+
+
+def go_on(callback: Callback, checkpoint, max_steps: int = 12) -> None:
+    seed_everything(4, verbose=False)
+    trainer = trainer_of(callback, max_steps=max_steps)
+    trainer.fit(Classifier(), loader(), ckpt_path=str(checkpoint))
+
+
+def test_a_training_goes_on_from_its_checkpoint(tmp_path):
+    path, options = tmp_path / "run", {"every": 2, "flush_seconds": 1e9}
+    saver = saved_every(4, tmp_path / "checkpoints")
+    with pytest.raises(ArithmeticError):
+        train(RecorderCallback(path, (X, Y), **options), saver, kind=Failing, enable_checkpointing=True)
+    assert open_run(path).steps.tolist() == [0, 2, 4, 6]
+    before = open_run(path).loss.to_numpy()
+    checkpoint = tmp_path / "checkpoints" / "step=4.ckpt"
+    # the run is ahead of the checkpoint, and loses nothing unasked
+    with pytest.raises(StepsError, match=r"starts at step 4, .* up to step 6.*drop_after='checkpoint'"):
+        go_on(RecorderCallback(path, (X, Y), **options), checkpoint)
+    assert open_run(path).steps.tolist() == [0, 2, 4, 6]
+    # the options of a job that is started again and again
+    again = {**options, "overwrite": True, "drop_after": "checkpoint"}
+    go_on(RecorderCallback(path, (X, Y), **again), checkpoint)
+    run = open_run(path)
+    assert run.steps.tolist() == [0, 2, 4, 6, 8, 10, 12]
+    np.testing.assert_array_equal(run.loss[:3], before[:3])
+    assert not np.array_equal(run.loss[3], before[3])  # other batches
+    train(RecorderCallback(path, (X, Y), **again), max_steps=2)
+    assert open_run(path).steps.tolist() == [0, 2]
+
+
+def test_a_checkpoint_of_a_training_that_was_not_recorded_begins_a_run(tmp_path):
+    train(saved_every(4, tmp_path / "checkpoints"), enable_checkpointing=True, max_steps=4)
+    go_on(RecorderCallback(tmp_path / "run", (X, Y)), tmp_path / "checkpoints" / "step=4.ckpt", 6)
+    assert open_run(tmp_path / "run").steps.tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize("path", ["run", None])
+def test_a_second_fit_goes_on(tmp_path, path):
+    callback = RecorderCallback(path and tmp_path / path, (X, Y), every=2)
+    model = Classifier()
+    trainer = trainer_of(callback, max_steps=4)
+    trainer.fit(model, loader())
+    trainer.fit_loop.epoch_loop.max_steps = 8
+    trainer.fit(model, loader())
+    assert callback.run.steps.tolist() == [0, 2, 4, 6, 8]
+    with pytest.raises(StepsError, match="starts at step 0, and the run has rows up to step 8"):
+        trainer_of(callback).fit(model, loader())
+    assert callback.run.n_steps == 5

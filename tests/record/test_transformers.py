@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from rdmviz import open_run
-from rdmviz.errors import NoRowsYetError, OptionError, StoreExistsError
+from rdmviz.errors import NoRowsYetError, OptionError, StepsError, StoreExistsError
 from rdmviz.record.transformers import RecorderCallback
 
 IDS = torch.randint(1, 32, (12, 10), generator=torch.Generator().manual_seed(1))
@@ -155,3 +155,27 @@ def test_what_is_wrong_is_told_before_the_first_step(tmp_path):
         RecorderCallback(tmp_path / "run", None)
     with pytest.raises(NoRowsYetError, match="not started"):
         _ = RecorderCallback(None, BATCH).run
+
+
+def test_a_training_goes_on_from_its_checkpoint(tmp_path):
+    path, options = tmp_path / "run", {"every": 2, "flush_seconds": 1e9}
+    saving = {"save_strategy": "steps", "save_steps": 4}
+    with pytest.raises(ArithmeticError):
+        train(tmp_path, failed := RecorderCallback(path, BATCH, **options), Failing(), **saving)
+    # what belongs to the checkpoint was written with it
+    assert open_run(path).steps.tolist() == [0, 2, 4]
+    failed.close()
+    assert open_run(path).steps.tolist() == [0, 2, 4, 6]
+    before = open_run(path).loss.to_numpy()
+    checkpoint = str(tmp_path / "trainer" / "checkpoint-4")
+    with pytest.raises(StepsError, match=r"starts at step 4, .* up to step 6.*drop_after='checkpoint'"):
+        train(tmp_path, RecorderCallback(path, BATCH, **options), resume=checkpoint)
+    assert open_run(path).steps.tolist() == [0, 2, 4, 6]
+    again = {**options, "overwrite": True, "drop_after": "checkpoint"}
+    train(tmp_path, RecorderCallback(path, BATCH, **again), resume=checkpoint)
+    run = open_run(path)
+    assert run.steps.tolist() == [0, 2, 4, 6, 8, 10, 12]
+    # the trainer brings its random states back, and so do we: the steps done twice are the same
+    np.testing.assert_array_equal(run.loss[:4], before)
+    train(tmp_path, RecorderCallback(path, BATCH, **again), max_steps=2)
+    assert open_run(path).steps.tolist() == [0, 2]
