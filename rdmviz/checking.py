@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -121,7 +121,7 @@ def check_run(
         losses.tell(report)
     report.notes += [*_of_steps(run), *_of_columns(run)]
     if run.store is not None:
-        report.notes += _of_files(run, place)
+        report.notes += [*_of_gaps(run.store.lost), *_of_files(run, place)]
     report.contents = contents(run, place)
     return report
 
@@ -281,6 +281,15 @@ def _of_columns(run: TrainingRun) -> list[str]:
         shown = ", ".join(f"{name!r:.40}" for name in empty[:_MOST_NAMED])
         notes.append(f"{count(len(empty), 'metric')} {have(len(empty))} no finite value at any step: {shown}")
     return notes
+
+
+def _of_gaps(gaps: tuple[tuple[int, ...], ...]) -> Iterator[str]:
+    """What a recording could not keep, as it noted itself."""
+    for first, last, rows in gaps:
+        yield (
+            f"{count(rows, 'row')} from step {first:,} to {last:,} could not be kept: while it was recorded its "
+            "place could not be written to, and more rows waited than memory was given to"
+        )
 
 
 def _of_files(run: TrainingRun, place: Path | str) -> list[str]:

@@ -79,8 +79,8 @@ def test_info_lists_snapshots(tmp_path, capsys):
     run.save(tmp_path / "run")
     assert main(["info", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
-    assert "3 snapshots (steps 0 to 1,000)" in said
-    assert "weights     fc.weight, " in said
+    assert "steps       3, from 0 to 1,000" in said
+    assert "weights     2 layers: fc.weight, " in said
     assert harmless(said)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from rdmviz import Recorder, open_run
+from rdmviz.checking import check_run
 from rdmviz.errors import OptionError, RecordingWarning, StoreUnwritableError
 from rdmviz.store import RunWriter
 from rdmviz.store.growing import GrowingStore
@@ -200,6 +201,8 @@ def test_rows_beyond_memory_are_lost_and_the_gap_is_noted(tmp_path):
     assert run.steps.tolist() == kept
     np.testing.assert_array_equal(run.loss, NOISE[kept])
     assert run.store.lost == ((11, 30, 20), (41, 60, 20))
+    noted = check_run(path).notes
+    assert any(note.startswith("20 rows from step 41 to 60 could not be kept") for note in noted), noted
     RunWriter(path, N, resume=True, drop_after=35).close()
     assert open_run(path).store.lost == ((11, 30, 20),)
 
