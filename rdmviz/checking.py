@@ -284,11 +284,11 @@ def _of_columns(run: TrainingRun) -> list[str]:
 
 
 def _of_gaps(gaps: tuple[tuple[int, ...], ...]) -> Iterator[str]:
-    """What a recording could not keep, as it noted itself."""
+    """Tell of what a recording could not keep, as it noted itself."""
     for first, last, rows in gaps:
         yield (
-            f"{count(rows, 'row')} from step {first:,} to {last:,} could not be kept: while it was recorded its "
-            "place could not be written to, and more rows waited than memory was given to"
+            f"{count(rows, 'row')} from step {first:,} to {last:,} could not be kept: its place could not be "
+            "written to while it was recorded, and more rows waited than there was memory for"
         )
 
 

@@ -120,7 +120,7 @@ def test_a_mistake_while_following_ends_it_and_is_told_until_following_works_aga
     record(200, 100)
     state.following = True
     deadline = time.monotonic() + 20
-    while explorer.scene.count < 200 and time.monotonic() < deadline:
+    while (explorer.scene.count < 200 or explorer.scene.troubles) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert explorer.scene.count == 200
     assert explorer.scene.troubles == {}
