@@ -9,6 +9,9 @@ except ImportError as error:
 
     raise MissingExtraError('recording a training needs torch: pip install "rdmviz[torch]"') from error
 
+from importlib import import_module
+from typing import Any
+
 from rdmviz.record.checkpoints import record_checkpoints
 from rdmviz.record.gaussian import gaussian_draws
 from rdmviz.record.hub import hub_revisions
@@ -30,3 +33,10 @@ __all__ = [
     "per_token_cross_entropy",
     "record_checkpoints",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the callbacks of a trainer when they are asked for: each needs a library of its own."""
+    if name in ("lightning", "transformers"):
+        return import_module(f"rdmviz.record.{name}")
+    raise AttributeError(f"module 'rdmviz.record' has no attribute {name!r}; it offers {', '.join(__all__)}")

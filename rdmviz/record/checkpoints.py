@@ -14,7 +14,7 @@ from rdmviz.record.checkpoint_models import Load, opened_by
 from rdmviz.record.checkpoint_steps import by_step, few
 from rdmviz.record.checkpoint_tasks import Evaluation, checked_client, in_order
 from rdmviz.record.nan_losses import NanTold, check_first_row
-from rdmviz.record.probe import LossFn, Probe, as_probe
+from rdmviz.record.probe import LossFn, as_probe, facts_of
 from rdmviz.record.recorder import Recorder
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunStore
@@ -124,7 +124,7 @@ def record_checkpoints(
     found = by_step(checkpoints)
     made = as_probe(probe, loss_fn, per)
     evaluation = Evaluation(opened_by(load), made, batch_size)
-    facts = {_FACTS: _facts(made, loss_fn, per)}
+    facts = {_FACTS: facts_of(made, loss_fn, per)}
     recorded = _recorded(path, facts[_FACTS]) if resume else None
     left = _left(found, recorded)
     recorder = Recorder(
@@ -153,12 +153,6 @@ def record_checkpoints(
             recorder.append(step, losses)
             tell_of_nan(step, losses, stacklevel=2)
     return recorder.run
-
-
-def _facts(probe: Probe, loss_fn: LossFn | None, per: str) -> dict[str, str]:
-    """Return what has to be the same for all rows of a run."""
-    named = getattr(loss_fn, "__qualname__", type(loss_fn).__qualname__)
-    return {"probe": probe.digest[:16], "loss_fn": "default" if loss_fn is None else named, "per": per}
 
 
 def _recorded(path: str | PathLike[str] | None, facts: Mapping[str, str]) -> RunStore | None:

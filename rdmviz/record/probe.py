@@ -23,11 +23,12 @@ from rdmviz.record.stacking import is_dataset, stacked
 from rdmviz.record.tokens import TokenLoss, Tokens, counted, next_tokens
 from rdmviz.validation import checked_probe
 
-__all__ = ["Inputs", "LossFn", "Probe", "as_probe"]
+__all__ = ["Inputs", "LossFn", "Probe", "as_probe", "facts_of"]
 
 Inputs: TypeAlias = Tensor | tuple[Any, ...] | Mapping[str, Any]
 LossFn: TypeAlias = Callable[[Any, Any], Tensor]
 
+_MOST_HASHED = 2**26  # bytes of a tensor that tell it from others: of a larger one every so many numbers
 _LABELS = ("labels", "label", "label_ids")
 
 
@@ -75,7 +76,8 @@ class Probe:
         digest = hashlib.sha256(f"{self.items} {self.samples}".encode())
         for tensor in _leaves((self.inputs, self.targets)):
             digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-            held = tensor.detach().cpu().contiguous().reshape(-1)
+            held = tensor.detach().reshape(-1)
+            held = held[:: 1 + held.numel() * held.element_size() // _MOST_HASHED].cpu().contiguous()
             digest.update(held.view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
@@ -133,6 +135,12 @@ class Probe:
         if isinstance(self.inputs, tuple):
             return model(*self.inputs)
         return model(self.inputs)
+
+
+def facts_of(probe: Probe, loss_fn: LossFn | None, per: str) -> dict[str, str]:
+    """Return what has to be the same for all rows of a run."""
+    named = getattr(loss_fn, "__qualname__", type(loss_fn).__qualname__)
+    return {"probe": probe.digest[:16], "loss_fn": "default" if loss_fn is None else named, "per": per}
 
 
 def as_probe(probe: Any, loss_fn: LossFn | None = None, per: str = "sequence") -> Probe:

@@ -17,7 +17,7 @@ from rdmviz.errors import NoRowsYetError, OptionError, StepsError, TruncatedStor
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
 from rdmviz.record.nan_losses import NanTold, check_first_row
-from rdmviz.record.probe import LossFn, Probe, as_probe
+from rdmviz.record.probe import LossFn, Probe, as_probe, facts_of
 from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
@@ -182,6 +182,11 @@ class Recorder:
             self._ranks.check_same((self._probe.inputs, self._probe.targets))
         with agreed(self._ranks, "open the run"):
             if self._probe is not None:
+                if attrs is None or isinstance(attrs, Mapping):
+                    self._options["attrs"] = {
+                        "recorder": facts_of(self._probe, loss_fn, per),
+                        **(attrs or {}),
+                    }
                 # None, not {}: a run that is resumed keeps what it has
                 self._options["probe"] = self._probe.columns(metadata) or None
                 if self._writes:
@@ -266,7 +271,7 @@ class Recorder:
             way_out = ". To record on from an older checkpoint pass resume=True and drop_after=step"
             raise StepsError(
                 f"step {step} after step {self._last_step}; expected an increasing integer"
-                f"{way_out if self._options['resume'] else ''}"
+                f"{way_out if self._options['resume'] else '. Count on over epochs'}"
             )
         if self._taker is not None:
             self._taker.check(model)

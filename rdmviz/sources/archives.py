@@ -44,9 +44,12 @@ def from_npz(file: IO[bytes], where: str, *, name: str = "") -> TrainingRun:
         rows, samples = loss.shape
         for key, values in arrays.items():
             if values.shape == (rows,) and rows != samples:
+                way_out = f"if it is a metric, save it as 'metrics/{key}'"
+                if steps is None and key.lower() in ("step", "epoch", "epochs"):
+                    way_out = "if it is the training step of each row, call it 'steps'"
                 raise ProbeError(
                     f"array {key!r} of {where} has one value per step, not one per datapoint ({samples}); "
-                    f"if it is a metric, save it as 'metrics/{key}'"
+                    f"{way_out}"
                 )
     return TrainingRun.from_arrays(loss, steps, probe=arrays, metrics=metrics, name=name)
 

@@ -13,11 +13,15 @@ from rdmviz.store.places import reading
 from rdmviz.store.reader import RunStore
 from rdmviz.store.replacing import holds_something
 
-__all__ = ["resumable"]
+__all__ = ["holds_no_row", "resumable"]
 
 
 def resumable(
-    place: Path | str, samples: int, dtype: np.dtype[Any], probe: Mapping[str, np.ndarray] | None
+    place: Path | str,
+    samples: int,
+    dtype: np.dtype[Any],
+    probe: Mapping[str, np.ndarray] | None,
+    recorder: Any = None,
 ) -> RunStore | None:
     """Return the committed rows that a recording goes on from, or None where there are none.
 
@@ -25,6 +29,8 @@ def resumable(
     ----------
     probe
         Checked columns, which must be those of the store; None leaves them as they are.
+    recorder
+        What a Recorder notes of its probe in ``attrs["recorder"]``; compared where both are known.
 
     Raises
     ------
@@ -44,6 +50,10 @@ def resumable(
         raise LossShapeError(f"{place} is of {store.shape[1]} datapoints, not {samples}; {way_out}")
     if store.dtype != dtype:
         raise OptionError(f"{place} holds {store.dtype}, not dtype={str(dtype)!r}; {way_out}")
+    noted = store.attrs.get("recorder")
+    if isinstance(noted, Mapping) and isinstance(recorder, Mapping) and dict(noted) != dict(recorder):
+        other = next((key for key in recorder if noted.get(key) != recorder[key]), "probe")
+        raise ProbeError(f"{place} was recorded with another {other}; {way_out}")
     if probe is not None:
         differing = _differing(store, probe)
         if differing is not None:
@@ -52,6 +62,19 @@ def resumable(
                 "or leave metadata out to keep what is there"
             )
     return store
+
+
+def holds_no_row(place: Path | str) -> bool:
+    """Return whether at a local place is a recording that failed before its first row: nothing is lost."""
+    if not isinstance(place, Path) or not holds_something(place):
+        return False
+    try:
+        RunStore(reading(place), str(place))
+    except NoRowsYetError:
+        return True
+    except Exception:  # whatever it is, it is something
+        return False
+    return False
 
 
 def _differing(store: RunStore, probe: Mapping[str, np.ndarray]) -> str | None:

@@ -79,7 +79,9 @@ def checked_row(
     """
     number = checked_step(step)
     if last is not None and number <= last:
-        raise StepsError(f"step {number} after step {last}; expected an increasing integer")
+        raise StepsError(
+            f"step {number} after step {last}; expected an increasing integer. Count on over epochs"
+        )
     try:
         row = np.asarray(losses)
     except (TypeError, ValueError, RuntimeError) as error:

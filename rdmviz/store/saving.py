@@ -16,6 +16,7 @@ from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, MemoryStore
 
+from rdmviz.errors import PlainError, StoreUnwritableError
 from rdmviz.store.growing import GrowingStore, create
 from rdmviz.store.locks import check_unlocked
 from rdmviz.store.places import at, is_zip
@@ -98,6 +99,12 @@ def save_run(
             write(LocalStore(part))
             with replacing(place, overwrite=overwrite):
                 part.rename(place)
+        except OSError as error:
+            if isinstance(error, PlainError):
+                raise
+            raise StoreUnwritableError(
+                f"{place} cannot be written ({error}); make room, or choose another path"
+            ) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return

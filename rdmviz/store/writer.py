@@ -31,7 +31,7 @@ from rdmviz.store.locks import RecordingLock, check_unlocked
 from rdmviz.store.places import at, is_zip, openable, reading
 from rdmviz.store.reader import RunStore
 from rdmviz.store.replacing import check_room, replacing, write_zip
-from rdmviz.store.resuming import resumable
+from rdmviz.store.resuming import holds_no_row, resumable
 from rdmviz.store.room import check_writable
 from rdmviz.store.rows import checked_memory, checked_seconds, checked_step
 from rdmviz.store.snapshots import Parts
@@ -58,7 +58,7 @@ def check_path(
     check_unlocked(place)
     check_writable(place)
     if not resume:
-        check_room(place, overwrite=overwrite)
+        _checked_room(place, overwrite=overwrite)
 
 
 class RunWriter:
@@ -128,7 +128,7 @@ class RunWriter:
         _check_options(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
         self._place = None if path is None else at(path)
         if self._place is not None and not resume:
-            check_room(self._place, overwrite=overwrite)
+            overwrite = _checked_room(self._place, overwrite=overwrite)
         self._files: dict[str, Buffer] = {}
         self._target: Store
         self._made: dict[str, Any] = {
@@ -148,7 +148,8 @@ class RunWriter:
             kept = None
             if resume and self._place is not None:
                 columns = None if probe is None else self._made["probe"]
-                kept = resumable(self._place, samples, self._made["dtype"], columns)
+                noted = self._made["attrs"].get("recorder")
+                kept = resumable(self._place, samples, self._made["dtype"], columns, noted)
             if kept is None or self._place is None:
                 self._begin(overwrite=overwrite or resume)
                 store, last_step = GrowingStore(self._target), None
@@ -287,6 +288,19 @@ class _Ending:
             f"Its last {len(steps)} rows, steps {steps[0]} to {steps[-1]}, are kept as a run of their own in "
             f"{folder / 'rows.rdmviz'}: append them to it with resume=True when its place is back"
         )
+
+
+def _checked_room(place: Path | str, *, overwrite: bool) -> bool:
+    """Return whether what is there may be replaced, if there is anything."""
+    if not overwrite and holds_no_row(place):
+        overwrite = True
+    try:
+        check_room(place, overwrite=overwrite)
+    except StoreExistsError as error:
+        if overwrite:
+            raise
+        raise StoreExistsError(f"{error}. To record on in it pass resume=True") from None
+    return overwrite
 
 
 def _check_options(path: Any, *, overwrite: bool, resume: bool, drop_after: Any) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rdmviz import Recorder, open_run
-from rdmviz.errors import ProbeError, StepsError
+from rdmviz.errors import LossShapeError, ProbeError, StepsError, StoreExistsError
 from rdmviz.record import Snapshots
 from rdmviz.record.schedules import Adaptive, LogSpaced
 
@@ -72,7 +72,31 @@ def test_appended_losses_go_on_without_a_probe(tmp_path):
     assert open_run(tmp_path / "run").steps.tolist() == list(range(6))
 
 
-def test_a_run_goes_on_with_its_own_probe_alone(tmp_path):
+def other_loss(outputs, targets):
+    return (outputs - targets).abs().mean(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("probe", "options", "says"),
+    [
+        ((X, Y), {"metadata": {"kind": np.arange(30)}}, "kind"),
+        ((X + 1, Y), {}, "recorded with another probe; resume with what it was recorded with"),
+        ((X, Y), {"loss_fn": other_loss}, "another loss_fn"),
+    ],
+)
+def test_a_run_goes_on_with_its_own_probe_alone(tmp_path, probe, options, says):
+    run = train(tmp_path / "run", 50)
+    with pytest.raises(ProbeError, match=says):
+        Recorder(tmp_path / "run", probe, resume=True, drop_after=0, **options)
+    assert open_run(tmp_path / "run").steps.tolist() == run.steps.tolist(), "nothing is dropped before"
+
+
+def test_a_run_that_failed_before_its_first_row_is_no_obstacle(tmp_path):
+    with (
+        pytest.raises(LossShapeError),
+        Recorder(tmp_path / "run", (X, Y), loss_fn=lambda outputs, targets: outputs.mean()) as recorder,
+    ):
+        recorder.record(0, nn.Linear(3, 1))
     train(tmp_path / "run", 50)
-    with pytest.raises(ProbeError, match="kind"):
-        Recorder(tmp_path / "run", (X, Y), metadata={"kind": np.arange(30)}, resume=True)
+    with pytest.raises(StoreExistsError, match="resume=True"):
+        Recorder(tmp_path / "run", (X, Y))
