@@ -22,6 +22,8 @@ from rdmviz.record.schedules import Schedule, checked_schedule, remembered, repl
 from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunStore, RunWriter, check_path
+from rdmviz.store.places import at
+from rdmviz.store.resuming import samples_at
 from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
 from rdmviz.store.snapshots import Parts
 
@@ -193,8 +195,14 @@ class Recorder:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
                 check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
-        if resume and self._probe is not None:
-            self._go_on()
+                if resume and (samples := samples_at(at(path))) is not None:
+                    self._writer = RunWriter(path, samples, **self._options)
+        if resume and (self._probe is not None or self._writer is not None):
+            try:
+                self._go_on()
+            except BaseException:
+                self._finish()  # else its lock stays as long as the traceback
+                raise
 
     def _go_on(self) -> None:
         """Bring the last step, and the schedules, to where the run is that is resumed: on every rank."""
@@ -288,8 +296,9 @@ class Recorder:
                 check_first_row(step, losses)
             snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
             self._append(number, losses, measured, snapshot)
-            if taker is not None:
-                told(taker.schedule, number, losses, self._dtype)
+        self._taken(number, losses)  # once all ranks have it
+        if taker is not None:
+            told(taker.schedule, number, losses, self._dtype)
         if self._writes:
             self._tell_of_nan(step, losses, stacklevel=2)
         return True
@@ -337,7 +346,9 @@ class Recorder:
         LossShapeError, StepsError, MetricError
             Nothing of the row is kept, and nothing is created for a first row that does not fit.
         """
-        self._append(step, losses, metrics)
+        with self._lock:
+            self._append(step, losses, metrics)
+            self._taken(checked_step(step), plain(losses))
 
     def _append(self, step: int, losses: Any, metrics: Any, snapshot: Parts | None = None) -> None:
         row = plain(losses)
@@ -351,9 +362,11 @@ class Recorder:
                     self._writer = RunWriter(self._path, len(row), **self._options)
             if self._writer is not None:
                 self._writer.append(step, row, measured, snapshot)
-            self._last_step = checked_step(step)
-            # as it is stored, so that a recording that is resumed from there sees the same
-            told(self._schedule, self._last_step, row, self._dtype)
+
+    def _taken(self, step: int, row: Any) -> None:
+        self._last_step = step
+        # as it is stored, so that a recording that is resumed from there sees the same
+        told(self._schedule, step, row, self._dtype)
 
     def flush(self) -> None:
         """Make everything recorded so far readable by others."""

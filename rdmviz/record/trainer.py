@@ -67,6 +67,8 @@ class TrainerRecording:
             options = dict(self._options)
             if self._path is not None and (resumed or self._ended):
                 options |= {"resume": True, "overwrite": False}
+            if self._ended and options.get("drop_after") != _CHECKPOINT:
+                options.pop("drop_after", None)  # dropped when the run was opened first
             if options.get("drop_after") == _CHECKPOINT:
                 del options["drop_after"]
                 if options.get("resume") and step > 0:  # at 0 there is no checkpoint, and a run to lose

@@ -80,7 +80,7 @@ class GrowingStore:
         self._metrics = {str(entry["name"]): str(entry["array"]) for entry in self._head["metrics"]}
         self._curves = {name: self._array(f"metrics/{array}") for name, array in self._metrics.items()}
         self.identity: str = self._head["id"]
-        self.written = self._counted = int(self._head["rows"])
+        self.written = self._counted = self._tried = int(self._head["rows"])
         self.snapshots = SnapshotWriter(partial(_new, self._group, overwrite=True), self.samples)
         self._cut()
 
@@ -102,7 +102,8 @@ class GrowingStore:
     @property
     def pending(self) -> bool:
         """Whether anything is to be written or committed, beside rows that it does not know of."""
-        return self.written != self._counted or bool(self.snapshots.waiting)
+        counted = self._head.get("snapshots") == self.snapshots.head
+        return self.written != self._counted or bool(self.snapshots.waiting) or not counted
 
     def write(
         self, steps: np.ndarray, losses: np.ndarray, metrics: Sequence[Mapping[str, float]] = ()
@@ -135,6 +136,7 @@ class GrowingStore:
             head["snapshots"] = snapshots
         if head == self._head:
             return
+        self._tried = self.written  # it may be there although writing it raised
         self._group.attrs[KEY] = head  # one file, replaced as a whole: the commit
         self._head, self._counted = head, self.written
 
@@ -164,7 +166,7 @@ class GrowingStore:
         if found is None:
             raise FileNotFoundError("the run is not there")
         head = json.loads(found.to_bytes())["attributes"].get(KEY, {})
-        if (head.get("id"), head.get("rows")) != (self._head["id"], self._counted):
+        if head.get("id") != self._head["id"] or head.get("rows") not in (self._counted, self._tried):
             raise StoreLockedError("another recording wrote there")
 
     def _cut(self) -> None:

@@ -13,7 +13,7 @@ from rdmviz.store.places import reading
 from rdmviz.store.reader import RunStore
 from rdmviz.store.replacing import holds_something
 
-__all__ = ["holds_no_row", "resumable"]
+__all__ = ["holds_no_row", "resumable", "samples_at"]
 
 
 def resumable(
@@ -62,6 +62,22 @@ def resumable(
                 "or leave metadata out to keep what is there"
             )
     return store
+
+
+def samples_at(place: Path | str) -> int | None:
+    """Return the number of datapoints of the run at a place, or None where there is no row.
+
+    Raises
+    ------
+    RunNotFoundError, TruncatedStoreError, SchemaVersionError
+        What is there is no run, damaged, or from a newer rdmviz.
+    """
+    if not holds_something(place):
+        return None
+    try:
+        return RunStore(reading(place), str(place)).shape[1]
+    except NoRowsYetError:
+        return None
 
 
 def holds_no_row(place: Path | str) -> bool:

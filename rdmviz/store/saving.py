@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from zarr.storage import LocalStore, MemoryStore
 
 from rdmviz.errors import PlainError, StoreUnwritableError
 from rdmviz.store.growing import GrowingStore, create
-from rdmviz.store.locks import check_unlocked
+from rdmviz.store.locks import RecordingLock
 from rdmviz.store.places import at, is_zip
 from rdmviz.store.replacing import check_room, replacing, upload, write_zip
 
@@ -64,8 +65,6 @@ def save_run(
     place = at(path)
     check_room(place, overwrite=overwrite)
 
-    check_unlocked(place)
-
     def write(target: Store) -> None:
         create(target, samples, dtype, probe, name=name, attrs=attrs)
         store = GrowingStore(target)
@@ -91,6 +90,28 @@ def save_run(
         store.identity = digest.hexdigest()  # not at random: the same run gives the same bytes
         store.commit()
 
+    with _held(place):
+        _put(place, write, overwrite=overwrite)
+
+
+@contextmanager
+def _held(place: Path | str) -> Iterator[None]:
+    """Keep recorders away from a local path."""
+    if isinstance(place, str):
+        yield
+        return
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = RecordingLock(place)
+    except OSError as error:
+        raise _unwritable(place, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _put(place: Path | str, write: Callable[[Store], None], *, overwrite: bool) -> None:
     # Everything is written elsewhere first: a failure destroys nothing, and a run may replace the very
     # store that it is read from.
     if isinstance(place, Path) and not is_zip(place):
@@ -100,11 +121,7 @@ def save_run(
             with replacing(place, overwrite=overwrite):
                 part.rename(place)
         except OSError as error:
-            if isinstance(error, PlainError):
-                raise
-            raise StoreUnwritableError(
-                f"{place} cannot be written ({error}); make room, or choose another path"
-            ) from error
+            raise _unwritable(place, error) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return
@@ -116,3 +133,9 @@ def save_run(
             write_zip(entries, place)
         else:
             upload(entries, place)
+
+
+def _unwritable(place: Path, error: OSError) -> OSError:
+    if isinstance(error, PlainError):
+        return error
+    return StoreUnwritableError(f"{place} cannot be written ({error}); make room, or choose another path")

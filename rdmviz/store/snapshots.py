@@ -13,7 +13,6 @@ snapshots reads the run without them.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -23,7 +22,7 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from rdmviz.errors import RecordingWarning, SnapshotError
+from rdmviz.errors import SnapshotError
 from rdmviz.snapshots import KINDS, SHAPES, check_names, fits, snapshot_dims
 from rdmviz.store.layout import array_names
 
@@ -52,6 +51,7 @@ class SnapshotWriter:
         self._new, self._samples = new, samples
         self._steps: list[int] = []
         self._waiting: dict[int, Parts] = {}
+        self.left_out: list[int] = []
         self._layers: Layers = {}
         self._names: dict[str, dict[str, str]] = {}
         self._arrays: dict[str, zarr.Array[Any]] = {}
@@ -123,25 +123,17 @@ class SnapshotWriter:
         """
         while self._waiting:
             step = next(iter(self._waiting))
-            try:
-                self._write(step, self._waiting[step])
-            except OSError as error:
-                self._limit(error)
-                raise
-            del self._waiting[step]
+            self._write(step, self._waiting[step])
+            self._waiting.pop(step, None)
 
-    def _limit(self, error: OSError) -> None:
-        """Leave out the last snapshot, if those that wait take too much memory."""
+    def limit(self) -> int | None:
+        """Leave out the last snapshot, if those that wait take too much memory, and return its step."""
         sizes = [value.nbytes for parts in list(self._waiting.values()) for value in _values(parts)]
         if sum(sizes) <= _MOST_WAITING:
-            return
+            return None
         step, _ = self._waiting.popitem()
-        warnings.warn(
-            f"the snapshot of step {step} could not be written ({error}) and is left out: {len(sizes)} "
-            f"layers that wait to be written have {sum(sizes)} bytes, more than {_MOST_WAITING}",
-            RecordingWarning,
-            stacklevel=2,
-        )
+        self.left_out.append(step)
+        return step
 
     def _write(self, step: int, parts: Parts) -> None:
         for kind, named in parts.items():

@@ -1,6 +1,7 @@
 """Rows between a training and its store: they wait here until they are written, also while they cannot be.
 
-A thread writes them, so that neither a slow disk nor one that hangs holds up the training.
+A thread writes them, so that neither a slow disk nor one that hangs holds up the training; but for snapshots,
+which are written at once.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class WaitingRows:
         self._writing = threading.RLock()  # guards the store; taken first where both are
         self._failure = ""  # of the write that failed last, if none succeeded since
         self._failures = 0
+        self._hung = False  # a write that neither ended nor failed
         self._retry = _RETRY_SECONDS[0]
         self._next = time.monotonic() + flush_seconds  # when rows that wait are to be written
         self._untold: list[str] = []
@@ -100,11 +102,6 @@ class WaitingRows:
             self._thread = threading.Thread(target=self._write_on, name="rdmviz recorder", daemon=True)
             self._thread.start()
         _LIVING.add(self)
-
-    @property
-    def identity(self) -> str:
-        """What tells this recording from any other at the same path."""
-        return self._store.identity
 
     def add(
         self,
@@ -132,6 +129,8 @@ class WaitingRows:
                 f"step {step!r:.60} came after the store was closed; record into a new one"
             )
         told = ""
+        if self._thread is None and self._lock is not None:
+            self._lock.renew()
         with self._taking:
             try:
                 number, row, measured = checked_row(
@@ -158,6 +157,11 @@ class WaitingRows:
                 self._taking.notify()
         if snapshot is not None:
             self.flush()  # at once: snapshots are large
+            if self._failure and (left := self._store.snapshots.limit()) is not None:
+                told = (
+                    f"the snapshot of step {left} is left out: {self._where} cannot be written to "
+                    f"({self._failure}), and as many wait as there is memory for"
+                )
         elif self._thread is None or self._flush_seconds == 0:
             if self._due():
                 self.flush()
@@ -175,7 +179,11 @@ class WaitingRows:
         """Write and commit what waits; if that fails it waits on, and the person is told."""
         if os.getpid() != self._process or self.ended:
             return
-        if not self._writing.acquire(timeout=_PATIENCE_SECONDS):
+        waited, self._hung = self._hung, False
+        if not self._writing.acquire(timeout=0.0 if waited else _PATIENCE_SECONDS):
+            self._hung = True  # it was waited for once
+            if waited:
+                return
             self._failed(f"a write has not ended for {_PATIENCE_SECONDS:.0f} seconds")
             return
         try:
@@ -205,7 +213,7 @@ class WaitingRows:
         texts = list(self._untold)
         if self._failures:
             texts.append(self._summary(unfinished))
-        if self._lock is not None:
+        if self._lock is not None and not self._hangs():  # else the thread does when it wakes
             self._lock.release()
         self._tell(" ".join(texts))
 
@@ -235,6 +243,16 @@ class WaitingRows:
                 self.flush()
         if self._abandoned:
             self.close()
+        elif self.ended and self._lock is not None:
+            self._lock.release()
+
+    def _hangs(self) -> bool:
+        thread = self._thread
+        return thread is not None and thread is not threading.current_thread() and thread.is_alive()
+
+    def _check_goes_on(self) -> None:
+        if self.ended:
+            raise StoreLockedError("the recording ended while a write hung")
 
     def _hold_up(self) -> None:
         """Wait where a training is faster than its disk, but not for one that hangs."""
@@ -265,6 +283,7 @@ class WaitingRows:
             try:
                 if count:
                     self._store.write(steps, np.stack(rows), measured)
+                self._check_goes_on()
                 self._store.commit(lost)
             except BaseException:
                 self._store.written = before  # the same rows once more
@@ -317,7 +336,7 @@ class WaitingRows:
                 text += f". {self._ending.rescue(self._steps, self._rows, self._measured)}"
             except Exception as error:
                 text += f", and {len(self._rows)} rows are lost: nor can they be kept elsewhere ({error})"
-        if waiting := self._store.snapshots.waiting:
+        if waiting := [*self._store.snapshots.waiting, *self._store.snapshots.left_out]:
             text += f"; snapshots that could not be written are lost: steps {', '.join(map(str, waiting))}"
         if self._lost_rows:
             text += f"; {self._lost_rows} rows are lost for want of memory: {_spans(self._lost)}"
@@ -359,8 +378,14 @@ _LIVING: weakref.WeakSet[WaitingRows] = weakref.WeakSet()
 
 
 def _end_all() -> None:
+    failure = None
     for rows in list(_LIVING):
-        rows.close()
+        try:
+            rows.close()
+        except Exception as error:  # a warning that is an error here; the others end all the same
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 # Zarr writes by threads that no longer take work when atexit comes; this comes before they end.

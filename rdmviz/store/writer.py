@@ -212,11 +212,6 @@ class RunWriter:
         """Write what waits and end the store; appending afterwards is an error."""
         self._rows.close()
 
-    @property
-    def identity(self) -> str:
-        """What tells this recording from any other at the same path."""
-        return self._rows.identity
-
     def read(self) -> RunStore:
         """Return the committed rows for reading."""
         if self._place is None or is_zip(self._place):

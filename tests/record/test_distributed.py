@@ -342,7 +342,11 @@ def test_a_rank_that_fails_is_heard_of_by_all(found, folder):
     assert first[2] == second[2]
     assert first[2].startswith(f"RankError: rank 0 could not {share}")
     assert first[3] == second[3] == ""
-    assert first[4] == second[4] == "StepsError: step 1 after step 1; expected an increasing integer"
+    assert (
+        first[4]
+        == second[4]
+        == "StepsError: step 1 after step 1; expected an increasing integer. Count on over epochs"
+    )
     assert first[5] == second[5]
     assert first[5].startswith("RankError: the ranks record at different steps, {0: 2, 1: 3}")
     assert first[6] == second[6]
@@ -360,7 +364,11 @@ def test_what_is_wrong_is_told_before_the_training(found, folder):
     assert first[1].startswith("ProbeError: the probe of rank 1 is not the one of rank 0")
     assert first[2] == second[2]
     assert first[2].startswith("OptionError: every=0")
-    assert first[3] == second[3] == "StepsError: step 3 after step 3; expected an increasing integer"
+    assert (
+        first[3]
+        == second[3]
+        == "StepsError: step 3 after step 3; expected an increasing integer. Count on over epochs"
+    )
     assert open_run(folder / "taken").n_steps == 1
     assert open_run(folder / "appended").loss[1, 0] == 0
     assert not (folder / "other").exists()

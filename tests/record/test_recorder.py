@@ -128,7 +128,7 @@ def test_records_the_losses_of_evaluation_mode(tmp_path):
         assert run.metrics["acc"].to_numpy().tolist() == [0.5, 1]
         np.testing.assert_array_equal(run.probe["label"], Y)
         assert run.probe["text"].to_numpy()[3] == "<b>3"
-        assert (run.name, run.attrs) == ("toy", {"lr": 0.1})
+        assert (run.name, run.attrs["lr"]) == ("toy", 0.1)
     assert model.training
 
 

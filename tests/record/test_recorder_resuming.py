@@ -66,6 +66,7 @@ def test_an_older_checkpoint_drops_what_comes_after_it_only_when_told_to(tmp_pat
 def test_appended_losses_go_on_without_a_probe(tmp_path):
     for begin in (0, 3):
         with Recorder(tmp_path / "run", resume=begin > 0) as recorder:
+            assert recorder.last_step == (begin - 1 if begin else None)
             for step in range(begin, begin + 3):
                 recorder.append(step, [1.0, step])
             assert recorder.last_step == begin + 2

@@ -95,7 +95,7 @@ def test_a_step_that_is_there_names_the_way_out(tmp_path):
     with pytest.raises(StepsError, match=r"step 4 after step 9.*resume=True.*drop_after=step"):
         writer.append(4, row(4))
     writer.append(10, row(10))
-    with pytest.raises(StepsError, match=r"step 10 after step 10; expected an increasing integer$"):
+    with pytest.raises(StepsError, match=r"step 10 after step 10; .* Count on over epochs$"):
         writer.append(10, row(4))
     writer.close()
     assert open_run(tmp_path / "run").steps.tolist() == list(range(11))
