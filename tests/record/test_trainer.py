@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from rdmviz import Recorder, open_run
 from rdmviz.errors import NoRowsYetError, StepsError
 from rdmviz.record.trainer import TrainerRecording, numbers_of
 
@@ -44,3 +45,16 @@ def test_a_step_is_recorded_once_and_only_while_the_training_runs():
         recording.begin(1)
     assert recording.rehearsal().last_step is None
     assert recording.run.steps.tolist() == [0, 2]
+
+
+def test_a_second_training_does_not_drop_again_what_the_first_was_told_to(tmp_path):
+    with Recorder(tmp_path / "run", PROBE) as recorder:
+        for step in range(11):
+            recorder.record(step, nn.Linear(3, 3))
+    recording = TrainerRecording(tmp_path / "run", PROBE, resume=True, drop_after=5)
+    for begin, end in ((5, 9), (9, 12)):
+        recording.begin(begin)
+        for step in range(begin + 1, end + 1):
+            recording.record(step, nn.Linear(3, 3))
+        recording.end()
+    assert open_run(tmp_path / "run").steps.tolist() == list(range(13))
