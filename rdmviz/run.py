@@ -404,6 +404,7 @@ class TrainingRun:
             attrs=self._attrs,
             overwrite=overwrite,
             snapshots={kind: self._snapshots_of(kind) for kind in self.snapshots},
+            lost=() if self.store is None else self.store.lost,
         )
         return path
 

@@ -70,6 +70,8 @@ def shoot(page: Page, url: str, path: Path) -> None:
             page.mouse.down()
             page.mouse.up()
             break
+    page.wait_for_selector(".rdmviz-datapoints[data-rows='1']")  # the selected one; the others say more
+    page.locator(".rdmviz-datapoints").get_by_role("button", name="Strongest").click()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] - 200)
     page.wait_for_timeout(800)
     page.locator(".rdmviz-explorer").first.screenshot(path=str(path))
@@ -110,7 +112,7 @@ def main() -> None:
         ):
             themes.write_text(json.dumps({"theme": THEMES[theme]}))
             page = browser.new_page(
-                viewport={"width": width, "height": 1900 if width < 1000 else 1300}, device_scale_factor=1.25
+                viewport={"width": width, "height": 2300 if width < 1000 else 1700}, device_scale_factor=1.25
             )
             with serve(voila=voila) as demo:
                 shoot(page, demo.url, IMAGES / f"{name}.png")

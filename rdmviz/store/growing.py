@@ -129,6 +129,8 @@ class GrowingStore:
         """Count the rows that were written; `lost`, if given, are the gaps that are known so far."""
         head = {**self._head, "rows": self.written, "id": self.identity}
         head["metrics"] = [{"name": name, "array": array} for name, array in self._metrics.items()]
+        if lost is not None:
+            head.pop("lost", None)
         if lost:
             head["lost"] = [list(gap) for gap in lost]
         head.pop("snapshots", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -39,6 +39,7 @@ def save_run(
     attrs: Mapping[str, Any],
     overwrite: bool,
     snapshots: Mapping[str, xr.Dataset],
+    lost: Sequence[Sequence[int]] = (),
 ) -> None:
     """Write a run to a new store; see :meth:`rdmviz.TrainingRun.save`.
 
@@ -54,6 +55,8 @@ def save_run(
         Checked columns ``(n,)`` and curves ``(T,)``.
     snapshots : mapping
         Kind to layers on the dimension ``snapshot``; they are copied one by one.
+    lost
+        Gaps that the recording noted: first and last step, and how many rows.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def save_run(
             store.snapshots.add(step, parts)
             store.snapshots.write()
         store.identity = digest.hexdigest()  # not at random: the same run gives the same bytes
-        store.commit()
+        store.commit(lost)
 
     with _held(place):
         _put(place, write, overwrite=overwrite)

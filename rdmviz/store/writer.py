@@ -335,7 +335,11 @@ def _cut(
     store.go_on(kept.snapshots, None if drop_after is None else checked_step(drop_after))
     if drop_after is not None:
         rows = int(np.searchsorted(kept.steps, checked_step(drop_after), side="right"))
-        lost = [gap for gap in lost if gap[0] <= drop_after]
+        lost = [
+            [first, min(last, drop_after), min(count, drop_after - first + 1)]
+            for first, last, count in lost
+            if first <= drop_after
+        ]
         if rows < kept.shape[0]:
             store.drop(rows, lost)
     return store, int(kept.steps[rows - 1]) if rows else None, lost

@@ -203,8 +203,15 @@ def test_rows_beyond_memory_are_lost_and_the_gap_is_noted(tmp_path):
     assert run.store.lost == ((11, 30, 20), (41, 60, 20))
     noted = check_run(path).notes
     assert any(note.startswith("20 rows from step 41 to 60 could not be kept") for note in noted), noted
+    assert open_run(run.save(tmp_path / "copy")).store.lost == run.store.lost
     RunWriter(path, N, resume=True, drop_after=35).close()
     assert open_run(path).store.lost == ((11, 30, 20),)
+    RunWriter(path, N, resume=True, drop_after=15).close()
+    assert open_run(path).store.lost == ((11, 15, 5),)
+    writer = RunWriter(path, N, resume=True, drop_after=10)
+    writer.append(12, NOISE[12])
+    writer.close()
+    assert open_run(path).store.lost == ()
 
 
 def test_a_disk_that_hangs_holds_nothing_up(tmp_path, monkeypatch):
