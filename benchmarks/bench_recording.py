@@ -90,7 +90,7 @@ def recorded_step(make: Callable[[], Case], folder: Path, device: str) -> bool:
     with Recorder(folder / make.__name__, (inputs, targets)) as recorder:
         for step in range(ROUNDS):
             train()
-            recorded.append(seconds(lambda step=step: recorder.record(step, model)))  # type: ignore[misc]
+            recorded.append(seconds(lambda step=step: recorder.record(step, model)))  # type: ignore[misc]  # no type for a default
             train()
             model.eval()
             alone.append(seconds(bare))

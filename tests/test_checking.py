@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from zarr.storage import LocalStore
 
 from rdmviz import TrainingRun
 from rdmviz.analysis.gram_cache import gram_bytes, gram_of
@@ -14,6 +15,7 @@ from rdmviz.checking import check_run
 from rdmviz.contents import contents
 from rdmviz.errors import OptionError, RunNotFoundError
 from rdmviz.store import RunWriter
+from rdmviz.store.growing import GrowingStore
 
 ROWS, N = 9000, 6
 RNG = np.random.default_rng(0)
@@ -124,7 +126,7 @@ def test_a_recording_that_has_begun(tmp_path):
     assert "no committed row yet" in check_run(tmp_path / "run").wrong[0]
     writer.append(0, [1.0, 2.0, 3.0])
     writer.flush()
-    writer.append_block(np.array([1, 2]), np.ones((2, 3)))
+    GrowingStore(LocalStore(tmp_path / "run")).write(np.array([1, 2]), np.ones((2, 3), np.float32))
     report = check_run(tmp_path / "run")
     assert report.whole
     assert any("2 rows beyond the last commit have been written" in note for note in report.notes)

@@ -199,10 +199,10 @@ def _objects(path: Path) -> str:
 
 def _state_dict(held: Any, path: Path) -> Mapping[str, Any]:
     if _is_state_dict(held):
-        return held  # type: ignore[no-any-return]
+        return held  # type: ignore[no-any-return]  # looked at just now
     names = [name for name in _NESTED if isinstance(held, Mapping) and _is_state_dict(held.get(name))]
     if len(names) == 1:
-        return held[names[0]]  # type: ignore[no-any-return]
+        return held[names[0]]  # type: ignore[no-any-return]  # likewise
     described = f"a {type(held).__name__}"
     if isinstance(held, Mapping):
         described = f"a dict of {', '.join(str(key) for key in list(held)[:8])!r:.200}"

@@ -140,7 +140,7 @@ def _found(text: Any) -> list[Path]:
     if path.is_file():
         return [path]
     # Path.glob finds hidden files too, such as those that are being written.
-    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
+    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
     if not matches:
         raise CheckpointNotFoundError(f"there is no folder and no checkpoint at {path}{_near(path)}")
     return matches

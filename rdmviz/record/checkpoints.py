@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from rdmviz.errors import NoRowsYetError, OptionError, StepsError, StoreExistsError
+from rdmviz.errors import OptionError, StepsError, StoreExistsError
 from rdmviz.record.checkpoint_models import Load, opened_by
 from rdmviz.record.checkpoint_steps import by_step, few
 from rdmviz.record.checkpoint_tasks import Evaluation, checked_client, in_order
@@ -18,8 +18,8 @@ from rdmviz.record.probe import LossFn, as_probe, facts_of
 from rdmviz.record.recorder import Recorder
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunStore
-from rdmviz.store.places import at, reading
-from rdmviz.store.replacing import holds_something
+from rdmviz.store.places import at
+from rdmviz.store.resuming import kept_at
 
 __all__ = ["record_checkpoints"]
 
@@ -138,8 +138,8 @@ def record_checkpoints(
         resume=resume,
         distributed=False,
     )
-    if recorded is not None and not left:
-        return TrainingRun.from_store(recorded)
+    if not left:
+        return recorder.close()
     with (
         recorder,
         tqdm(
@@ -148,7 +148,7 @@ def record_checkpoints(
     ):
         tell_of_nan = NanTold()
         for step, losses in in_order(evaluation, left, client, bar.update):
-            if recorded is None and recorder.last_step is None:
+            if recorder.last_step is None:
                 check_first_row(step, losses)
             recorder.append(step, losses)
             tell_of_nan(step, losses, stacklevel=2)
@@ -166,11 +166,8 @@ def _recorded(path: str | PathLike[str] | None, facts: Mapping[str, str]) -> Run
     if path is None:
         raise OptionError("resume=True and path=None; expected the path of the run to go on with")
     place = at(path)
-    if not holds_something(place):
-        return None
-    try:
-        store = RunStore(reading(place), str(place))
-    except NoRowsYetError:
+    store = kept_at(place)
+    if store is None:
         return None
     kept = store.attrs.get(_FACTS)
     if kept != facts:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from rdmviz.errors import OptionError, ProbeError, RankError, SnapshotError
+from rdmviz.record.probe import Probe
 
 __all__ = ["Ranks", "agreed", "place_of", "unwrapped"]
 
@@ -39,7 +39,7 @@ class Ranks:
         """Return this rank's part of the probe: as many datapoints as the others have, give or take one."""
         return slice(items * self.rank // self.size, items * (self.rank + 1) // self.size)
 
-    def check_same(self, probe: Any) -> None:
+    def check_same(self, probe: Probe) -> None:
         """Check that all ranks hold the same datapoints.
 
         Raises
@@ -47,11 +47,7 @@ class Ranks:
         ProbeError
             A rank holds others.
         """
-        digest = hashlib.sha256()
-        for tensor in _tensors(probe):
-            digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(_bytes(tensor).numpy().data)
-        found = self._gathered(np.frombuffer(digest.digest(), np.int64))
+        found = self._gathered(np.frombuffer(bytes.fromhex(probe.digest), np.int64))
         for rank, other in enumerate(found):
             if not np.array_equal(other, found[0]):
                 raise ProbeError(
@@ -281,14 +277,6 @@ def _saved_buffers(module: nn.Module) -> Iterator[Tensor]:
     for name, buffer in module.named_buffers(recurse=False):
         if name not in module._non_persistent_buffers_set and buffer.layout is torch.strided:
             yield buffer
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (Mapping, tuple)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors(item)
 
 
 def _bytes(tensor: Tensor) -> Tensor:

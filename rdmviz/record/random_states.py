@@ -23,10 +23,10 @@ def random_states_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
     devices
         Where the block may draw, beside the CPU and the GPU in use.
     """
-    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002  # what others draw from
     states = [(torch.set_rng_state, torch.get_rng_state())]
     places = {device for device in devices if device.type not in ("cpu", "meta")}
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call, unused-ignore]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call, unused-ignore]  # untyped in some torches
         places.add(torch.device("cuda", torch.cuda.current_device()))
     for place in places:
         backend: Any = getattr(torch, place.type, None)
@@ -39,5 +39,5 @@ def random_states_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
     finally:
         for put_back, state in states:
             put_back(state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        np.random.set_state(numpy_state)  # noqa: NPY002  # likewise
         random.setstate(python_state)

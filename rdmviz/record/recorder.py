@@ -23,7 +23,7 @@ from rdmviz.record.snapshots import Snapshots, SnapshotTaker
 from rdmviz.run import TrainingRun
 from rdmviz.store import RunStore, RunWriter, check_path
 from rdmviz.store.places import at
-from rdmviz.store.resuming import samples_at
+from rdmviz.store.resuming import kept_at
 from rdmviz.store.rows import checked_memory, checked_row, checked_seconds, checked_step
 from rdmviz.store.snapshots import Parts
 
@@ -181,7 +181,7 @@ class Recorder:
         self._writes = rank == 0
         self._ranks = Ranks() if ranks > 1 and self._probe is not None else None
         if self._ranks is not None and self._probe is not None:
-            self._ranks.check_same((self._probe.inputs, self._probe.targets))
+            self._ranks.check_same(self._probe)
         with agreed(self._ranks, "open the run"):
             if self._probe is not None:
                 if attrs is None or isinstance(attrs, Mapping):
@@ -195,8 +195,8 @@ class Recorder:
                     self._writer = RunWriter(path, self._probe.samples, **self._options)
             elif path is not None and self._writes:
                 check_path(path, overwrite=overwrite, resume=resume, drop_after=drop_after)
-                if resume and (samples := samples_at(at(path))) is not None:
-                    self._writer = RunWriter(path, samples, **self._options)
+                if resume and (kept := kept_at(at(path))) is not None:
+                    self._writer = RunWriter(path, kept.shape[1], **self._options)
         if resume and (self._probe is not None or self._writer is not None):
             try:
                 self._go_on()

@@ -75,7 +75,7 @@ class GrowingStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._group = zarr.open_group(store, mode="r+", zarr_format=3, use_consolidated=False)
-        self._head: dict[str, Any] = {**self._group.attrs.asdict()[KEY]}  # type: ignore[dict-item]
+        self._head: dict[str, Any] = {**self._group.attrs.asdict()[KEY]}  # type: ignore[dict-item]  # JSON
         self._loss, self._step = self._array("loss"), self._array("step")
         self._metrics = {str(entry["name"]): str(entry["array"]) for entry in self._head["metrics"]}
         self._curves = {name: self._array(f"metrics/{array}") for name, array in self._metrics.items()}
@@ -179,7 +179,7 @@ class GrowingStore:
 
     def _array(self, path: str) -> zarr.Array[Any]:
         array: Any = self._group[path]
-        return array.with_config(_CONFIG)  # type: ignore[no-any-return]
+        return array.with_config(_CONFIG)  # type: ignore[no-any-return]  # an array by what was written
 
     def _add_metric(self, name: str) -> None:
         named = array_names([name], taken=self._metrics.values())

@@ -13,7 +13,7 @@ from rdmviz.store.places import reading
 from rdmviz.store.reader import RunStore
 from rdmviz.store.replacing import holds_something
 
-__all__ = ["holds_no_row", "resumable", "samples_at"]
+__all__ = ["holds_no_row", "kept_at", "resumable"]
 
 
 def resumable(
@@ -39,11 +39,8 @@ def resumable(
     RunNotFoundError, TruncatedStoreError, SchemaVersionError
         What is there is no run, damaged, or from a newer rdmviz.
     """
-    if not holds_something(place):
-        return None
-    try:
-        store = RunStore(reading(place), str(place))
-    except NoRowsYetError:
+    store = kept_at(place)
+    if store is None:
         return None
     way_out = "resume with what it was recorded with, or record to another path"
     if store.shape[1] != samples:
@@ -64,8 +61,8 @@ def resumable(
     return store
 
 
-def samples_at(place: Path | str) -> int | None:
-    """Return the number of datapoints of the run at a place, or None where there is no row.
+def kept_at(place: Path | str) -> RunStore | None:
+    """Return the run at a place, or None where there is no row.
 
     Raises
     ------
@@ -75,7 +72,7 @@ def samples_at(place: Path | str) -> int | None:
     if not holds_something(place):
         return None
     try:
-        return RunStore(reading(place), str(place)).shape[1]
+        return RunStore(reading(place), str(place))
     except NoRowsYetError:
         return None
 
@@ -85,12 +82,9 @@ def holds_no_row(place: Path | str) -> bool:
     if not isinstance(place, Path) or not holds_something(place):
         return False
     try:
-        RunStore(reading(place), str(place))
-    except NoRowsYetError:
-        return True
+        return kept_at(place) is None
     except Exception:  # whatever it is, it is something
         return False
-    return False
 
 
 def _differing(store: RunStore, probe: Mapping[str, np.ndarray]) -> str | None:

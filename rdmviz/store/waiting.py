@@ -169,12 +169,6 @@ class WaitingRows:
             self._hold_up()
         self._tell(" ".join(filter(None, [told, *self._untold])))
 
-    def write_block(self, steps: np.ndarray, losses: np.ndarray) -> None:
-        """Write valid rows ``(b, n)`` at once, without committing them."""
-        with self._writing:
-            self._store.write(steps, losses)
-            self._last_step = int(steps[-1])
-
     def flush(self) -> None:
         """Write and commit what waits; if that fails it waits on, and the person is told."""
         if os.getpid() != self._process or self.ended:

@@ -200,10 +200,6 @@ class RunWriter:
         """
         self._rows.add(step, losses, metrics, snapshot)
 
-    def append_block(self, steps: np.ndarray, losses: np.ndarray) -> None:
-        """Write rows ``(b, n)`` that are known to be valid, without committing them."""
-        self._rows.write_block(steps, losses)
-
     def flush(self) -> None:
         """Write and commit the rows that wait in memory."""
         self._rows.flush()

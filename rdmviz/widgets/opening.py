@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rdmviz.analysis import analyze
+from rdmviz.compute.warning.peaks import most_prominent
 from rdmviz.widgets.state import ExplorerState
 
 
@@ -19,18 +19,5 @@ def telling_step(state: ExplorerState) -> int:
     run = state.run
     low, high = (int(run.index_of(step)) for step in state.span)
     curves = analyze(run, window=state.window, detrend=state.detrend)
-    row = telling_row(np.asarray(curves["spectral_heat_capacity"].values, float)[low : high + 1])
+    row = most_prominent(np.asarray(curves["spectral_heat_capacity"].values, float)[low : high + 1])
     return state.step if row is None else int(run.steps[low + row])
-
-
-def telling_row(capacity: NDArray[np.float64]) -> int | None:
-    """Return the place of the most prominent peak, else of the largest value above zero, else None."""
-    from scipy.signal import find_peaks  # a twentieth of a second that importing rdmviz need not take
-
-    known = np.flatnonzero(np.isfinite(capacity) & (capacity > 0))
-    if not len(known):
-        return None
-    decades = np.log10(capacity[known])  # a gap is no valley
-    peaks, found = find_peaks(decades, prominence=0)
-    place = peaks[np.argmax(found["prominences"])] if len(peaks) else np.argmax(decades)
-    return int(known[place])

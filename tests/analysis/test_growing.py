@@ -17,9 +17,14 @@ LOSSES = 3 * np.exp(-np.arange(300) / 60)[:, None] + 0.1 * np.abs(RNG.normal(siz
 
 def recording(path, rows):
     writer = RunWriter(path, 9, probe={"id": np.arange(9)}, name="live", dtype="float64")
-    writer.append_block(np.arange(rows), LOSSES[:rows])
-    writer.flush()
+    record(writer, 0, rows)
     return writer
+
+
+def record(writer, begin, end):
+    for row in range(begin, end):
+        writer.append(row, LOSSES[row])
+    writer.flush()
 
 
 @pytest.mark.parametrize("window", [16, 80])
@@ -32,8 +37,7 @@ def test_what_was_computed_goes_on(tmp_path, window, begin):
     before = [path.at(row).vectors for row in range(path.first, begin, 7)]
     labels = [path.groups_at(row) for row in range(path.first, begin, 7)]
     for rows in (begin + 1, 240, 300):
-        with_more.append_block(np.arange(run.n_steps, rows), LOSSES[run.n_steps : rows])
-        with_more.flush()
+        record(with_more, run.n_steps, rows)
         run = grown(run)
         path.go_on_in(run)
     with_more.close()

@@ -23,7 +23,8 @@ def recording(tmp_path):
     )
 
     def record(rows, first=0):
-        writer.append_block(np.arange(first, rows), LOSSES[first:rows])
+        for row in range(first, rows):
+            writer.append(row, LOSSES[row])
         writer.flush()
 
     record(100)
