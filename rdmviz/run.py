@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from rdmviz.errors import MetricError, ProbeError, SnapshotError, StepNotFoundError, WindowError
+from rdmviz.errors import MetricError, OptionError, ProbeError, SnapshotError, StepNotFoundError, WindowError
 from rdmviz.pictures import picture_dims
 from rdmviz.reading import ReadAhead
 from rdmviz.snapshots import KINDS, HeldSnapshots, SnapshotSource, checked_snapshots, labelled
@@ -354,6 +354,55 @@ class TrainingRun:
                 f"(steps {self._steps[0]} to {self._steps[-1]}, see run.steps)"
             )
         return row
+
+    def first_step(
+        self, metric: str, *, at_least: float | None = None, at_most: float | None = None
+    ) -> int | None:
+        """Return the first recorded step at which a metric reaches a level, or None if it never does.
+
+        Parameters
+        ----------
+        metric : str
+            One of ``metrics``. Rows at which it is NaN do not count.
+        at_least, at_most : float
+            The level, one of the two.
+
+        Raises
+        ------
+        MetricError
+            The run has no such metric.
+        OptionError
+            Both levels are given, or none.
+        """
+        if metric not in self._metrics:
+            there = ", ".join(map(repr, self._metrics)) or "none"
+            raise MetricError(f"the run {self._name!r} has no metric {metric!r:.60}; it has {there}")
+        if (at_least is None) == (at_most is None):
+            raise OptionError(
+                f"at_least={at_least}, at_most={at_most}; expected one of the two, "
+                'such as first_step("test_accuracy", at_least=0.5)'
+            )
+        values = self._metrics[metric].to_numpy()
+        rows = np.flatnonzero(values >= at_least if at_most is None else values <= at_most)
+        return int(self._steps[rows[0]]) if rows.size else None
+
+    def step_around(self, step: int, window: int = 64) -> int:
+        """Return the recorded step whose trailing window has ``step`` in its middle.
+
+        Windows end at their step, so what happens at ``step`` is seen best half a window later. Near the ends
+        of a run it is the first step with a full window, or the last step.
+
+        Raises
+        ------
+        StepNotFoundError
+            Nothing was recorded at ``step``.
+        WindowError
+            The run has fewer rows than a window.
+        """
+        if not 2 <= window <= self.n_steps:
+            raise WindowError(f"window={window}; expected 2 to {self.n_steps}, the rows of the run")
+        row = self.index_of(step) + window // 2
+        return int(self._steps[min(max(row, window - 1), self.n_steps - 1)])
 
     def finite_rows(self) -> np.ndarray:
         """Return which rows hold finite losses only, bool, shape (T,)."""

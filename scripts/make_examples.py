@@ -1,16 +1,20 @@
 """Train the studies and write the recordings that ship with the package.
 
-Usage: python scripts/make_examples.py [FOLDER]
+Usage: python scripts/make_examples.py [--out FOLDER] [NAME ...]
 
-The grokking losses are rounded to fewer bits so that the recording stays small; the script measures what
-that does to the 2RDM spectra and writes it into the attrs.
+Losses may be rounded to fewer bits so that a recording stays small; the script measures what that does to
+the 2RDM spectra and writes it into the attrs.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +22,30 @@ from rdmviz import TrainingRun, open_run
 from rdmviz.studies import grokking, linear_network
 
 FOLDER = Path(__file__).parent.parent / "rdmviz" / "recordings"
-MANTISSA_BITS = 15
 WINDOW = 64
+MOST_BYTES = 3_000_000
+
+
+@dataclass(frozen=True)
+class Example:
+    """A recording that ships.
+
+    Attributes
+    ----------
+    study, options
+        What is trained: seed 0, with these options beside the defaults.
+    mantissa_bits
+        Of the losses that are kept; all of float32 by default.
+    """
+
+    study: ModuleType
+    options: Mapping[str, Any] = field(default_factory=dict)
+    mantissa_bits: int | None = None
+
+    def record(self) -> TrainingRun:
+        """Train it."""
+        run: TrainingRun = self.study.train(seed=0, **self.options)
+        return run if self.mantissa_bits is None else reduced(run, self.mantissa_bits)
 
 
 def rounded(loss: np.ndarray, bits: int) -> np.ndarray:
@@ -51,10 +77,10 @@ def rounding_error(exact: np.ndarray, coarse: np.ndarray) -> dict[str, float]:
     return {"trace": trace, "eigenvalue_1": top, "eigenvalue_8": eighth}
 
 
-def reduced(run: TrainingRun) -> TrainingRun:
+def reduced(run: TrainingRun, bits: int) -> TrainingRun:
     """Return the run with rounded losses, and what that costs in its attrs."""
     exact = run.rows(0, run.n_steps)
-    coarse = rounded(exact, MANTISSA_BITS)
+    coarse = rounded(exact, bits)
     return TrainingRun.from_arrays(
         coarse,
         run.steps,
@@ -63,28 +89,36 @@ def reduced(run: TrainingRun) -> TrainingRun:
         name=run.name,
         attrs={
             **run.attrs,
-            "loss_mantissa_bits": MANTISSA_BITS,
+            "loss_mantissa_bits": bits,
             "rounding_error_window_64_linear": rounding_error(exact, coarse),
         },
     )
 
 
-def main(folder: Path) -> None:
-    """Write both recordings."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, train, finish in [
-        ("linear_network", linear_network.train, lambda run: run),
-        ("grokking", grokking.train, reduced),
-    ]:
+EXAMPLES = {
+    "linear_network": Example(linear_network),
+    "grokking": Example(grokking, mantissa_bits=15),
+}
+
+
+def main() -> None:
+    """Write the recordings that are asked for, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(EXAMPLES)}; default all")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(EXAMPLES):
+        parser.error(f"no example is called {', '.join(sorted(unknown))}")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    for name in asked.names or EXAMPLES:
         started = time.perf_counter()
-        run = finish(train(seed=0))
-        path = folder / f"{name}.rdmviz.zip"
-        run.save(path, overwrite=True)
+        path = asked.out / f"{name}.rdmviz.zip"
+        EXAMPLES[name].record().save(path, overwrite=True)
         size = path.stat().st_size
         print(f"{path.name}: {size / 1e6:.2f} MB, {time.perf_counter() - started:.1f} s, {open_run(path)}")
-        if size > 3e6:
-            raise SystemExit(f"{path} has {size} bytes; a shipped recording stays below 3 MB")
+        if size > MOST_BYTES:
+            raise SystemExit(f"{path} has {size} bytes; a shipped recording has at most {MOST_BYTES}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    main()

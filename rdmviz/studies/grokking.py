@@ -7,10 +7,11 @@ held-out pairs is watched. Two controls never generalise: shuffled labels, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,8 +23,14 @@ from rdmviz.errors import OptionError
 from rdmviz.record import Recorder
 from rdmviz.run import TrainingRun
 from rdmviz.studies.threads import alone
+from rdmviz.studies.transition import Transition, crossing
 
-__all__ = ["ModularAddition", "train"]
+__all__ = ["CONTROLS", "ModularAddition", "train", "transition"]
+
+CONTROLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"shuffled_labels": {"shuffle_labels": True}, "no_weight_decay": {"weight_decay": 0.0}}
+)
+"""Options of the runs that never generalise."""
 
 
 class ModularAddition(nn.Module):
@@ -185,6 +192,11 @@ def train(
             if recorder.due(steps):
                 recorder.record(steps, model, metrics=partial(_metrics, model, task))
     return recorder.run
+
+
+def transition(run: TrainingRun) -> Transition:
+    """Return when held-out pairs were understood: test accuracy of 10, 50 and 90 percent."""
+    return crossing(run, "test_accuracy", (0.1, 0.5, 0.9), "Test accuracy")
 
 
 def _batches(train: Tensor, size: int) -> Iterator[Tensor]:

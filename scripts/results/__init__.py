@@ -1,0 +1,1 @@
+"""The results page: every study over several seeds with its controls, measured the same way."""
