@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         mode_tracks,
         null_edge,
         plane_loadings,
+        separation,
         spectra,
     )
     from rdmviz.examples import list_examples, load_example
@@ -47,6 +48,7 @@ __all__ = [
     "open_run",
     "plane_loadings",
     "record_checkpoints",
+    "separation",
     "spectra",
 ]
 
@@ -67,6 +69,7 @@ _HOME = {
     "open_run": "rdmviz.sources",
     "plane_loadings": "rdmviz.analysis",
     "record_checkpoints": "rdmviz.record",
+    "separation": "rdmviz.analysis",
     "spectra": "rdmviz.analysis",
 }
 _MODULES = ("analysis", "compute", "errors", "record", "studies", "widgets")

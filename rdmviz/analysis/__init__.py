@@ -13,6 +13,7 @@ from rdmviz.analysis.modes import eigenmodes
 from rdmviz.analysis.nulls import null_edge
 from rdmviz.analysis.path import ModeFrame, ModePath
 from rdmviz.analysis.planes import FixedPlane, plane_loadings
+from rdmviz.analysis.separating import separation
 from rdmviz.analysis.spectra import spectra
 from rdmviz.analysis.tracks import mode_tracks
 
@@ -33,6 +34,7 @@ __all__ = [
     "null_edge",
     "ordering",
     "plane_loadings",
+    "separation",
     "spectra",
     "strongest",
     "subspace_overlap",
