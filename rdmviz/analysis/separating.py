@@ -73,6 +73,7 @@ def separation(
         raise OptionError(f"mode={mode}; the window has {len(found.vectors)} modes that move")
     vector, moved = found.vectors[mode], found.displacement
     member = codes == np.arange(len(values))[:, None]
+    falls = (moved < 0).astype(float)
     size = member.sum(axis=1)
     grouped = groups(run, step, window, detrend, count=len(values))["group"].to_numpy()
     on_values = {
@@ -84,7 +85,7 @@ def separation(
             "1",
         ),
         "drift": (member @ moved / size, "Mean displacement across the window", "loss"),
-        "falling": (member @ (moved < 0).astype(float) / size, "Share whose losses fell across the window", "1"),
+        "falling": (member @ falls / size, "Share whose losses fell across the window", "1"),
     }
     scalars = {
         "ari_sign": (adjusted_rand_index(sign_split(vector), codes), "Adjusted Rand index of sign(v)"),
