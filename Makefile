@@ -21,7 +21,6 @@ test: lint
 	$(BIN)/python scripts/ensure_chromium.py
 	$(BIN)/python -m pytest tests/browser # by themselves: what other tests leave running must not slow them
 	$(BIN)/python -m pytest --ignore tests/browser
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=170 notebooks
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
