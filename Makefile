@@ -4,13 +4,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml constraints.txt scripts/venv.sh
 
-.PHONY: help demo test lint bench examples screenshots clean
+.PHONY: help demo test lint bench examples results screenshots clean
 
 help:
 	@echo "make demo         set up and open the explorer on a recorded run"
 	@echo "make test         set up and run every check and test, the browser ones included"
 	@echo "make bench        print the benchmarks' ratios"
 	@echo "make examples     train the shipped example recordings anew"
+	@echo "make results      train every study over six seeds with its controls, and write the results page"
 	@echo "make screenshots  take the pictures of the README from the running product"
 
 demo: $(VENV)/.lab
@@ -20,7 +21,6 @@ test: lint
 	$(BIN)/python scripts/ensure_chromium.py
 	$(BIN)/python -m pytest tests/browser # by themselves: what other tests leave running must not slow them
 	$(BIN)/python -m pytest --ignore tests/browser
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=170 notebooks
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -34,6 +34,9 @@ bench: $(VENV)/.dev
 
 examples: $(VENV)/.dev
 	$(BIN)/python scripts/make_examples.py
+
+results: $(VENV)/.dev
+	$(BIN)/python scripts/make_results.py $(RESULTS)
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python scripts/ensure_chromium.py
