@@ -76,7 +76,7 @@ class Recorder:
         Facts about the probe datapoints: name to ``n`` numbers, booleans or texts, or to pictures ``(n,
         height, width)`` with or without channels (see :meth:`TrainingRun.from_arrays`). With ``per="token"``
         they are facts about the sequences and are repeated, or ``(n, length)``, one for each token; columns
-        ``sequence``, ``position`` and ``token`` (its number) are added.
+        ``sequence``, ``position`` and ``token`` (its number, unless you give its text) are added.
     every : int, schedule or callable
         Record at steps that are multiples of this; or as a schedule of :mod:`rdmviz.record.schedules` says,
         :class:`LogSpaced` or :class:`Adaptive`; or where ``every(step)`` holds.

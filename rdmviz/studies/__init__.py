@@ -15,12 +15,12 @@ from typing import Any
 import rdmviz.record  # noqa: F401  # first, because it names the extra to install where torch is missing
 from rdmviz.errors import OptionError
 from rdmviz.run import TrainingRun
-from rdmviz.studies import grokking, linear_network
+from rdmviz.studies import grokking, induction, linear_network
 
-__all__ = ["STUDIES", "grokking", "linear_network", "record"]
+__all__ = ["STUDIES", "grokking", "induction", "linear_network", "record"]
 
 STUDIES: Mapping[str, ModuleType] = MappingProxyType(
-    {study.__name__.rpartition(".")[2]: study for study in (grokking, linear_network)}
+    {study.__name__.rpartition(".")[2]: study for study in (grokking, induction, linear_network)}
 )
 
 
