@@ -16,6 +16,7 @@ from torch import nn
 from rdmviz.errors import NoRowsYetError, OptionError, StepsError, TruncatedStoreError
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
+from rdmviz.record.gaussian_snapshots import Sharing
 from rdmviz.record.nan_losses import NanTold, check_first_row
 from rdmviz.record.probe import LossFn, Probe, as_probe, facts_of
 from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
@@ -81,7 +82,8 @@ class Recorder:
         Record at steps that are multiples of this; or as a schedule of :mod:`rdmviz.record.schedules` says,
         :class:`LogSpaced` or :class:`Adaptive`; or where ``every(step)`` holds.
     snapshots : Snapshots, optional
-        Weights, their singular values or representations to record at sparser steps, and losses there, too.
+        Weights, their singular values, representations or the Gaussian 2RDM to record at sparser steps, and
+        losses there, too.
     batch_size : int, optional
         How many probe datapoints, or token sequences, go through the model at once; all by default.
     dtype : dtype
@@ -158,7 +160,9 @@ class Recorder:
         self._probe: Probe | None = None if probe is None else as_probe(probe, loss_fn, per)
         if probe is None and snapshots is not None:
             raise OptionError("record(step, model) takes snapshots, and it needs a probe; pass probe=...")
-        self._taker = None if snapshots is None else SnapshotTaker(snapshots)
+        self._taker: SnapshotTaker | None = None
+        if self._probe is not None and snapshots is not None:
+            self._taker = SnapshotTaker(snapshots, self._probe.samples)
         self._batch_size = batch_size
         self._lock = threading.RLock()
         self._dtype = np.dtype(dtype)
@@ -186,7 +190,10 @@ class Recorder:
             if self._probe is not None:
                 if attrs is None or isinstance(attrs, Mapping):
                     self._options["attrs"] = {
-                        "recorder": facts_of(self._probe, loss_fn, per),
+                        "recorder": {
+                            **facts_of(self._probe, loss_fn, per),
+                            **({} if self._taker is None else self._taker.facts),
+                        },
                         **(attrs or {}),
                     }
                 # None, not {}: a run that is resumed keeps what it has
@@ -291,10 +298,11 @@ class Recorder:
         with agreed(self._ranks, "record its row", step):
             with unchanged(model):
                 losses, seen = self._losses(step, model, self._probe, taker)
+                drawn = {} if taker is None else taker.drawn(model, self._probe, losses, self._shared(step))
                 measured = metrics() if callable(metrics) else metrics
             if self._last_step is None:
                 check_first_row(step, losses)
-            snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
+            snapshot = None if taker is None or not self._writes else taker.parts(model, seen, drawn)
             self._append(number, losses, measured, snapshot)
         self._taken(number, losses)  # once all ranks have it
         if taker is not None:
@@ -328,6 +336,23 @@ class Recorder:
         losses = self._ranks.losses(step, evaluate_share)
         layers = () if taker is None else taker.layers(model)
         return losses, {layer: self._ranks.rows(layer, seen.get(layer)) for layer in layers}
+
+    def _shared(self, step: int) -> Sharing:
+        """Return how ranks evaluate rows of losses ``(rows, n)`` together: a share of datapoints each."""
+        ranks = self._ranks
+
+        def rows(probe: Probe, evaluate: Callable[[Probe], np.ndarray]) -> np.ndarray:
+            if ranks is None:
+                return evaluate(probe)
+            share = ranks.share(probe.items)
+
+            def flat() -> np.ndarray:  # datapoint by datapoint, so that shares follow each other
+                empty = share.start == share.stop
+                return np.empty(0) if empty else evaluate(probe.part(share)).T.ravel()
+
+            return ranks.losses(step, flat).reshape(probe.samples, -1).T
+
+        return rows
 
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.

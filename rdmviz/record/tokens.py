@@ -43,7 +43,7 @@ class Tokens:
         """How many count."""
         return int(self.kept.sum())
 
-    def part(self, part: slice) -> Tokens:
+    def part(self, part: slice | np.ndarray) -> Tokens:
         """Return those of some sequences."""
         return Tokens(self.ids[part], self.kept[part], self.shifted)
 
