@@ -99,10 +99,10 @@ def _made_of(reached: Mapping[int, Mapping[str, float]]) -> str:
         f"**The leading mode is the tokens that can be copied.** They hold {figure['mass']:.0%} of it, and "
         f"{figure['falling']:.0%} of them fall, by {-figure['drift']:.1f} nats on average, while tokens "
         f"where another was to be expected rise by {figure['misled']:.1f}: who has learned to copy can be "
-        f"misled. The AUC is {figure['auc']:.3f} with {WINDOW} rows and {figure['auc_long']:.3f} with {LONGER}; "
-        "the head forms in some fifty steps, and a window that barely holds them holds less of the fall. "
-        "The repeated tokens that the mode misses are those where induction itself is at a loss: of those "
-        f"with one candidate the AUC is {figure['auc_clear']:.3f}."
+        f"misled. The AUC is {figure['auc']:.3f} with {WINDOW} rows and {figure['auc_long']:.3f} with "
+        f"{LONGER}; the head forms in some fifty steps, and a window that barely holds them holds less of "
+        "the fall. The repeated tokens that the mode misses are those where induction itself is at a loss: "
+        f"of those with one candidate the AUC is {figure['auc_clear']:.3f}."
     )
 
 
