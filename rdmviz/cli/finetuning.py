@@ -98,9 +98,10 @@ def _finetune(options: argparse.Namespace) -> int:
     trained, weights = run.attrs["weights_trained"], run.attrs["weights"]
     print(f"Recorded {run.n_steps:,} rows of {run.n_samples:,} answers in {out}")
     print(f"Trained {trained:,} of {weights:,} weights on {run.attrs['examples']:,} examples")
-    print(study.transition(run))
     if study.knows_nothing(run):
         print("The model knew nothing to begin with (its losses are those of chance): this shows that")
         print("everything runs, and nothing of emergent misalignment")
+    else:
+        print(study.transition(run))
     print(f"Open it with: rdmviz.explore(rdmviz.open_run({options.out!r}))")
     return 0
