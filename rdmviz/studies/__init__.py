@@ -15,12 +15,15 @@ from typing import Any
 import rdmviz.record  # noqa: F401  # first, because it names the extra to install where torch is missing
 from rdmviz.errors import OptionError
 from rdmviz.run import TrainingRun
-from rdmviz.studies import grokking, induction, linear_network
+from rdmviz.studies import grokking, induction, linear_network, misalignment
 
-__all__ = ["STUDIES", "grokking", "induction", "linear_network", "record"]
+__all__ = ["STUDIES", "grokking", "induction", "linear_network", "misalignment", "record"]
 
 STUDIES: Mapping[str, ModuleType] = MappingProxyType(
-    {study.__name__.rpartition(".")[2]: study for study in (grokking, induction, linear_network)}
+    {
+        study.__name__.rpartition(".")[2]: study
+        for study in (grokking, induction, linear_network, misalignment)
+    }
 )
 
 
