@@ -97,6 +97,7 @@ def test_reads_sequences_as_a_person_would():
             sources = [s for s in followers if row[s] == row[t]]
             assert read.sources[n, t - 1].nonzero().flatten().tolist() == sources
             assert bool(read.repeated[n, t - 1]) == bool(sources)
+            assert int(read.candidates[n, t - 1]) == len({row[s] for s in followers})
             assert bool(read.misleading[n, t - 1]) == (bool(followers) and not sources)
 
 
@@ -104,19 +105,9 @@ def test_says_what_a_token_is():
     facts = Read.of(torch.tensor([[0, 1, 2, 0, 1, 0, 3, 0, 1, 2]])).describe()
     assert facts["token"][0, :4].tolist() == ["ant", "arm", "bay", "ant"]
     assert facts["text"][0, 4] == "ant arm bay ant [arm]"
-    kinds = [
-        "new",
-        "new",
-        "new",
-        "new",
-        "repeated",
-        "misleading",
-        "misleading",
-        "new",
-        "repeated",
-        "repeated",
-    ]
+    kinds = "new new new new repeated misleading misleading new repeated repeated".split()  # noqa: SIM905
     assert facts["type"][0].tolist() == kinds
+    assert facts["candidates"][0].tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 2, 2]
     np.testing.assert_array_equal(facts["lag"][0], [np.nan] * 4 + [3] + [np.nan] * 3 + [4, 7])
     long = Read.of(draw(1, 30, 8)).describe()["text"][0, 29]
     assert long.startswith("… ")
@@ -157,7 +148,7 @@ def test_describes_its_probe():
     run = induction.train(seed=2, steps=4, every=2, probe_size=3, length=20, vocabulary=9, progress=False)
     assert run.steps.tolist() == [0, 2, 4]
     assert run.n_samples == 3 * 19
-    assert list(run.probe) == ["sequence", "position", "token", "type", "text", "lag"]
+    assert list(run.probe) == ["sequence", "position", "token", "type", "text", "candidates", "lag"]
     assert run.probe["position"].to_numpy()[:19].tolist() == list(range(1, 20))
     for text, token in zip(run.probe["text"].to_numpy(), run.probe["token"].to_numpy(), strict=True):
         assert text.endswith(f"[{token}]")
