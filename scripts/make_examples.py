@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from results.linear_network import SETTING as LINEAR_NETWORK
 
 from rdmviz import TrainingRun, open_run
 from rdmviz.studies import grokking, induction, linear_network, misalignment
@@ -96,7 +97,8 @@ def reduced(run: TrainingRun, bits: int) -> TrainingRun:
 
 
 EXAMPLES = {
-    "linear_network": Example(linear_network),
+    "linear_network": Example(linear_network, LINEAR_NETWORK.variants[""]),
+    "linear_network_nothing_left": Example(linear_network, LINEAR_NETWORK.variants["nothing_left"]),
     "grokking": Example(grokking, mantissa_bits=15),
     "induction": Example(induction, mantissa_bits=15),
     "induction_one_layer": Example(induction, induction.CONTROLS["one_layer"], mantissa_bits=15),
