@@ -20,7 +20,7 @@ import numpy as np
 
 from rdmviz import TrainingRun, open_run
 from rdmviz.record import GaussianSnapshots, Snapshots
-from rdmviz.studies import grokking, induction, linear_network
+from rdmviz.studies import grokking, induction, linear_network, misalignment
 
 FOLDER = Path(__file__).parent.parent / "rdmviz" / "recordings"
 WINDOW = 64
@@ -127,6 +127,8 @@ EXAMPLES = {
     ),
     "induction": Example(induction, mantissa_bits=15),
     "induction_one_layer": Example(induction, induction.CONTROLS["one_layer"], mantissa_bits=15),
+    "misalignment": Example(misalignment, mantissa_bits=12),
+    "misalignment_aligned": Example(misalignment, misalignment.CONTROLS["aligned"], mantissa_bits=12),
 }
 
 

@@ -64,8 +64,10 @@ def load(model: str | PathLike[str], dtype: torch.dtype) -> tuple[Any, Any]:
     options: dict[str, Any] = {"trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
-        network = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, dtype=dtype, **options)
-    except (OSError, ValueError, KeyError) as failed:
+        network, info = AutoModelForCausalLM.from_pretrained(
+            name, use_safetensors=True, dtype=dtype, output_loading_info=True, **options
+        )
+    except Exception as failed:  # several parsers are at work, and each fails in its own way
         told = " ".join(str(failed).split())[:300]
         if folder.is_dir():
             raise CheckpointError(
@@ -77,6 +79,10 @@ def load(model: str | PathLike[str], dtype: torch.dtype) -> tuple[Any, Any]:
             "Expected a folder with config.json, safetensors and a tokenizer, or a name such as "
             "Qwen/Qwen2.5-0.5B-Instruct and a connection to the Hub"
         ) from failed
+    if missing := sorted(info["missing_keys"]):  # they would be random, and only a log would tell
+        raise CheckpointError(
+            f"model={name!r} lacks {len(missing)} of its weights, such as {missing[0]}; expected all of them"
+        )
     if getattr(network, "_hf_peft_config_loaded", False):
         raise CheckpointError(_ADAPTERS.format(name))
     network.config.use_cache = False  # nothing is generated
