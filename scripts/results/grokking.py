@@ -157,17 +157,24 @@ def _signs(figures: Figures, reached: Runs) -> str:
     ahead = {name: [one for one in of if one > 0] for name, of in leads.items()}
     warned = len(ahead["heat_capacity"])
     word = "warns" if 2 * warned > len(reached) else "does not warn"
+    unclean = figures["no_weight_decay"]
     rows = []
     for name, (words, way) in SIGNS.items():
         size = math.expm1(level[name]) if way == "rises" else -math.expm1(-level[name])
         beyond = "" if math.isnan(size) else f" by more than {size:.0%}"
         early = f", {np.median(ahead[name]):,.0f} steps in the median" if ahead[name] else ""
-        rows.append(f"- {words} {way}{beyond}: ahead in {len(ahead[name])} of {len(reached)} seeds{early}")
+        fooled = sum(not math.isnan(of.get(f"{name}_{level[name]:g}", math.nan)) for of in unclean.values())
+        rows.append(
+            f"- {words} {way}{beyond}: ahead in {len(ahead[name])} of {len(reached)} seeds{early}; without "
+            f"weight decay in {fooled} of {len(unclean)} runs"
+        )
     return (
         f"**The spectral heat capacity {word}**: it rises beyond what shuffled labels show before the onset, "
         f"a test accuracy of 10%, in {warned} of {len(reached)} seeds. Every curve, followed from where the "
-        "training pairs are known, at the lowest level that no run with shuffled labels passes:\n\n"
-        + "\n".join(rows)
+        f"training pairs are known, at the lowest level that none of {len(figures[CONTROL])} runs with "
+        "shuffled labels passes (levels are set on these runs, so a further one may pass them). Without "
+        "weight decay the losses run away to tens of nats, and much moves that has nothing to do with "
+        "understanding:\n\n" + "\n".join(rows)
     )
 
 
