@@ -72,6 +72,9 @@ def train(
     threads: int = 1,
     dtype: str = "float32",
     adapter: str | PathLike[str] | None = None,
+    checkpoints: str | PathLike[str] | None = None,
+    checkpoint_every: int = 100,
+    resume: bool = False,
     out: str | PathLike[str] | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -121,10 +124,17 @@ def train(
         Of the model's weights; those of the adapters are float32.
     adapter : path, optional
         Folder for the adapters at the end, to generate with.
+    checkpoints : path, optional
+        Folder for the last checkpoint of the Trainer, so that a training that is interrupted can go on.
+    checkpoint_every : int
+        Steps between two checkpoints.
+    resume : bool
+        Go on from the checkpoint, in the run at ``out``: with the same options, it ends as if it had not
+        stopped. Where there is no checkpoint, begin.
     out : path, optional
         Where to keep the run; in memory by default. What was recorded of an interrupted training stays.
     overwrite : bool
-        Replace a run at ``out``.
+        Replace a run at ``out``, unless it is resumed.
     progress : bool
         Show a progress bar.
 
@@ -159,10 +169,15 @@ def train(
             "lora_rank": lora_rank,
             "probe_batch_size": probe_batch_size,
             "threads": threads,
+            "checkpoint_every": checkpoint_every,
         },
         {"learning_rate": learning_rate, "lora_alpha": lora_alpha},
         {"answers": answers, "dtype": dtype},
     )
+    if resume and (checkpoints is None or out is None):
+        raise OptionError(
+            "resume=True needs the checkpoints and the run that it goes on with: pass both paths"
+        )
     place = _device(device)
     examples, questions = read_examples(data), read_questions(probe)
     domains = sorted({example.domain for example in examples} - {""})
@@ -224,7 +239,7 @@ def train(
             name="narrow fine-tuning"
             + ("" if answers == "misaligned" else f" control: {answers.replace('_', ' ')}"),
             attrs=attrs,
-            overwrite=overwrite,
+            **({"resume": True, "drop_after": "checkpoint"} if resume else {"overwrite": overwrite}),
         )
         fit(
             network,
@@ -237,6 +252,9 @@ def train(
             learning_rate=learning_rate,
             device=place,
             progress=progress,
+            checkpoints=checkpoints,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
         )
         if adapter is not None:
             network.save_pretrained(str(adapter))
