@@ -16,7 +16,7 @@ from rdmviz.words import count
 
 __all__ = ["STUDIES", "main"]
 
-STUDIES: Final = ("grokking", "induction", "linear_network")  # known without torch
+STUDIES: Final = ("grokking", "induction", "linear_network", "misalignment")  # known without torch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

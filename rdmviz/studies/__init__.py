@@ -16,12 +16,23 @@ from typing import Any
 import rdmviz.record  # noqa: F401  # first, because it names the extra to install where torch is missing
 from rdmviz.errors import OptionError
 from rdmviz.run import TrainingRun
-from rdmviz.studies import grokking, induction, linear_network, narrow_finetuning
+from rdmviz.studies import grokking, induction, linear_network, misalignment, narrow_finetuning
 
-__all__ = ["STUDIES", "grokking", "induction", "linear_network", "narrow_finetuning", "record"]
+__all__ = [
+    "STUDIES",
+    "grokking",
+    "induction",
+    "linear_network",
+    "misalignment",
+    "narrow_finetuning",
+    "record",
+]
 
 STUDIES: Mapping[str, ModuleType] = MappingProxyType(
-    {study.__name__.rpartition(".")[2]: study for study in (grokking, induction, linear_network)}
+    {
+        study.__name__.rpartition(".")[2]: study
+        for study in (grokking, induction, linear_network, misalignment)
+    }
 )
 
 
