@@ -1,4 +1,4 @@
-"""The Gaussian 2RDM beside the map in a page: it follows time from snapshot to snapshot, and shares the hand."""
+"""The Gaussian 2RDM beside the map in a page: it follows time by snapshots, and shares the hand."""
 
 from __future__ import annotations
 
