@@ -53,7 +53,7 @@ def test_known_levels_to_their_last_digit(dimension, metric, mean, levels):
 
 @given(st.integers(1, 6), st.sampled_from(["arccos", "euclidean"]))
 def test_all_levels_add_up_to_the_distance_of_a_point_to_itself(dimension, metric):
-    """Which is zero. Terms fall like 1/l², so those beyond the last, n, add up to n times the last (of angles,
+    """Which is zero. Terms fall like 1/l²: those beyond the last, n, add up to n times the last (of angles,
     every other is zero: half of it), but for corrections of relative size dimension/n."""
     last = 239
     found = sphere_levels(dimension, metric, last + 1)

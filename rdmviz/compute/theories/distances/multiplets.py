@@ -35,7 +35,7 @@ class Multiplet:
         ``|λ_1| / |λ_m|``: 1 for a degenerate multiplet.
     doubt
         Logarithm of the second widest gap over that of the widest: 0 where there is no other place to cut, 1
-        where two are as good.
+        where two are as good, or where no multiplet is resolved.
     resolved
         Whether there is a multiplet at all: the gap below it is at least :data:`LEAST_GAP`, and wider than
         the multiplet itself, ``gap > spread``.
@@ -54,24 +54,23 @@ class Multiplet:
 
 
 def gap_ratios(eigenvalues: ArrayLike, at_most: int = 16) -> Floats:
-    """Ratios of neighbours ``|λ_k| / |λ_{k+1}|``, k from 1, ``(..., K)``, K = min(at_most, (N - 1) // 2).
+    """Ratios of neighbours ``|λ_k| / |λ_{k+1}|``, k from 1, ``(..., K)``, K = min(at_most, N // 2).
 
-    Half of the spectrum is left alone: the bulk has its own gaps at its lower end. Infinite where an
+    The lower half is left alone: a bulk has gaps of its own at its lower end. Infinite where an
     eigenvalue is followed by zero, 1 where both are zero.
 
     Parameters
     ----------
     eigenvalues
-        ``(..., N)``, Perron first, N at least 4.
+        ``(..., N)``, Perron first, N at least 3.
     at_most
         Largest multiplicity looked for.
     """
     found = magnitudes(eigenvalues)
-    count = min(at_most, found.shape[-1] // 2)
-    if count < 1 or found.shape[-1] < 3:
-        raise DistanceError(
-            f"Gaps need at least 4 points and at_most of at least 1; got {found.shape[-1] + 1} and {at_most}."
-        )
+    n = found.shape[-1] + 1
+    count = min(at_most, n // 2)
+    if count < 1 or n < 3:
+        raise DistanceError(f"Gaps need at least 3 points and at_most of at least 1; got {n} and {at_most}.")
     above, below = found[..., :count], found[..., 1 : count + 1]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(above > 0, above / below, 1.0)
@@ -80,6 +79,9 @@ def gap_ratios(eigenvalues: ArrayLike, at_most: int = 16) -> Floats:
 def top_multiplet(eigenvalues: ArrayLike, at_most: int = 16) -> Multiplet:
     """Cut the spectrum at its widest gap ratio among the first :func:`gap_ratios`, the first of equals.
 
+    A gap above eigenvalues that are zero counts only where no other is resolved: zeros say how many distinct
+    points there are, and nothing of how they lie.
+
     Parameters
     ----------
     eigenvalues, at_most
@@ -87,19 +89,28 @@ def top_multiplet(eigenvalues: ArrayLike, at_most: int = 16) -> Multiplet:
     """
     ratios = gap_ratios(eigenvalues, at_most)
     found = magnitudes(eigenvalues)
-    cut = ratios.argmax(axis=-1)[..., None]
-    gap = np.take_along_axis(ratios, cut, -1)[..., 0]
-    last = np.take_along_axis(found, cut, -1)[..., 0]
-    others = ratios.copy()
-    np.put_along_axis(others, cut, 1.0, -1)
-    spread = np.divide(found[..., 0], last, out=np.ones_like(last), where=last > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        doubt = np.log(others.max(axis=-1)) / np.log(gap)
-    doubt = np.where(gap > 1, np.where(np.isinf(gap), 0.0, doubt), 1.0)
+    finite = np.where(np.isinf(ratios), 1.0, ratios)
+    among_finite, among_all = _cut(found, finite), _cut(found, ratios)
+    multiplicity, gap, spread, doubt, resolved = (
+        np.where(among_finite[-1], one, other) for one, other in zip(among_finite, among_all, strict=True)
+    )
     return Multiplet(
-        multiplicity=np.where(found[..., 0] > 0, cut[..., 0] + 1, 0),
+        multiplicity=np.where(found[..., 0] > 0, multiplicity, 0),
         gap=gap,
         spread=spread,
         doubt=doubt,
-        resolved=(gap >= LEAST_GAP) & (gap > spread),
+        resolved=resolved,
     )
+
+
+def _cut(found: Floats, ratios: Floats) -> tuple[Ints, Floats, Floats, Floats, Bools]:
+    """Multiplicity, gap, spread, doubt, and whether it is resolved."""
+    cut = ratios.argmax(axis=-1)[..., None]
+    gap = np.take_along_axis(ratios, cut, -1)[..., 0]
+    last = np.take_along_axis(found, cut, -1)[..., 0]
+    spread = np.divide(found[..., 0], last, out=np.ones_like(last), where=last > 0)
+    resolved = (gap >= LEAST_GAP) & (gap > spread)
+    others = ratios.copy()
+    np.put_along_axis(others, cut, 1.0, -1)
+    doubt = np.log(others.max(axis=-1)) / np.log(np.maximum(gap, LEAST_GAP))
+    return cut[..., 0] + 1, gap, spread, np.where(resolved, doubt, 1.0), resolved
