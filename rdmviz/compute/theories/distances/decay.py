@@ -57,7 +57,7 @@ def decay_slope(eigenvalues: ArrayLike, first: int = 1, last: int | None = None)
         ``(..., N)``, Perron first.
     first, last
         Range of k. By default up to the last eigenvalue that stands above twice the bulk's level, and no
-        further than a quarter of the spectrum.
+        further than a quarter of the spectrum. Never beyond the last that is not zero.
 
     Raises
     ------
@@ -77,10 +77,10 @@ def decay_slope(eigenvalues: ArrayLike, first: int = 1, last: int | None = None)
         level = bulk_level(np.reshape(np.asarray(eigenvalues, np.float64), (-1, count + 1)))
         ends = np.minimum((rows > _ABOVE_BULK * level[:, None]).sum(axis=1), count // 4)
     else:
-        ends = np.full(len(rows), last)
+        ends = np.minimum(last, (rows > 0).sum(axis=1))
     slope, residual = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     for i, (row, end) in enumerate(zip(rows, ends, strict=True)):
-        if end - first + 1 >= _LEAST and row[end - 1] > 0:
+        if end - first + 1 >= _LEAST:
             k = np.arange(first, end + 1, dtype=np.float64)
             slope[i], residual[i] = _line(np.log(k), np.log(row[first - 1 : end]), 1 / k)
     return Decay(slope.reshape(shape), residual.reshape(shape), ends.astype(np.int64).reshape(shape))

@@ -46,8 +46,10 @@ def ambient_noise(level: ArrayLike, metric: Metric = "arccos") -> Floats:
         The one by which the distances were measured.
     """
     values = np.asarray(level, np.float64)
-    if (values < 0).any():
-        raise DistanceError(f"The level of a bulk is a distance, at least 0; got {values.min()}.")
+    if not (values >= 0).all():
+        raise DistanceError(
+            f"The level of a bulk is a distance, at least 0; got {values[~(values >= 0)][0]}."
+        )
     if metric == "euclidean":
         return np.square(values) / 2
     if metric != "arccos":
