@@ -185,6 +185,8 @@ def test_runs_without_snapshots_and_single_snapshots_are_told_apart():
         distance_matrices([])
     with pytest.raises(RepresentationError, match=r"representations\[None\]"):
         distance_matrices(np.ones((4, 2)))
+    with pytest.raises(RepresentationError, match="got 5"):
+        distance_matrices(5)
 
 
 def test_an_unknown_metric_is_named_with_the_choices():

@@ -106,7 +106,13 @@ def _iterated(representations: ArrayLike | Iterable[ArrayLike]) -> Iterator[Arra
             f"Representations along a run are snapshots × points × width; got shape {representations.shape}. "
             "One snapshot of shape (N, d) goes in as representations[None]."
         )
-    yield from representations  # type: ignore[misc]  # of what is left, numbers alone do not iterate
+    try:
+        snapshots = iter(representations)  # type: ignore[arg-type]  # a single number is array-like, too
+    except TypeError:
+        raise RepresentationError(
+            f"Representations along a run are one (N, d) array per snapshot; got {representations!r}."
+        ) from None
+    yield from snapshots
 
 
 def _points(representation: ArrayLike, name: str) -> Floats:
