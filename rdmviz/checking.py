@@ -115,7 +115,7 @@ def check_run(
             watch(stop, run.n_steps)
     report.wrong += lost.told(run.steps)
     for name, pictures in run.images.data_vars.items():
-        _read_all(f"pictures {str(name)!r:.60}", pictures, report)
+        _read_all(f"pictures {str(name)!r:.60}", pictures, report, missing=True)
     _read_snapshots(run, report)
     if losses.seen.any():
         losses.tell(report)
@@ -234,11 +234,18 @@ def _read_snapshots(run: TrainingRun, report: Report) -> None:
         return
     for kind, layers in kinds.items():
         for name, layer in layers.data_vars.items():
-            _read_all(f"{kind.replace('_', ' ')} of layer {str(name)!r:.60}", layer, report)
+            what = f"{kind.replace('_', ' ')} of layer {str(name)!r:.60}"
+            if kind == "gaussian":
+                what = f"{name} of the Gaussian 2RDM"
+            # elsewhere in it NaN has a meaning: datapoints that were left out
+            _read_all(what, layer, report, missing=kind == "gaussian" and name != "eigenvalues")
 
 
-def _read_all(what: str, values: xr.DataArray, report: Report) -> None:
-    """Read an array along its first dimension; pictures and weights may be more than memory holds."""
+def _read_all(what: str, values: xr.DataArray, report: Report, *, missing: bool) -> None:
+    """Read an array along its first dimension; pictures and weights may be more than memory holds.
+
+    Values that are not finite are noted, unless they say that something is `missing`.
+    """
     size = math.prod(values.shape[1:]) * values.dtype.itemsize
     height = max(1, _BLOCK_BYTES // max(1, size))
     unfinite = 0
@@ -249,7 +256,7 @@ def _read_all(what: str, values: xr.DataArray, report: Report) -> None:
             report.wrong.append(f"{what} cannot be read: {error}")
             return
         unfinite += int((~np.isfinite(block)).reshape(len(block), -1).any(axis=1).sum())
-    if unfinite and values.dims[0] == "snapshot":  # a picture that is NaN is a missing one
+    if unfinite and not missing:
         report.notes.append(f"{what} are not finite in {unfinite:,} of {count(len(values), 'snapshot')}")
 
 

@@ -106,9 +106,17 @@ def _mean(run: TrainingRun, row: int) -> float | None:
 
 def _snapshots(run: TrainingRun) -> dict[str, Any] | None:
     try:
-        return {"steps": [int(step) for step in run.snapshot_steps], "layers": run.snapshots}
+        taken = {"steps": [int(step) for step in run.snapshot_steps], "layers": run.snapshots}
+        return taken | ({"gaussian": _gaussian(run)} if "gaussian" in run.snapshots else {})
     except (TruncatedStoreError, SnapshotError):
         return None
+
+
+def _gaussian(run: TrainingRun) -> dict[str, Any]:
+    """Say how the Gaussian 2RDM was taken, by the last of its snapshots."""
+    found = run.gaussian.isel(snapshot=-1)
+    told = {name: float(found[name]) for name in ("draws", "sigma", "relative") if name in found}
+    return {**{name: _number(value) for name, value in told.items()}, "modes": found.sizes["leading"]}
 
 
 def _number(value: Any) -> float | None:

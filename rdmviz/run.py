@@ -37,6 +37,7 @@ _RECORDED_BY = {
     "weights": "weights='full'",
     "singular_values": "weights='spectra'",
     "representations": "representations=[names of layers]",
+    "gaussian": "gaussian=record.GaussianSnapshots()",
 }
 
 
@@ -97,6 +98,7 @@ class TrainingRun:
         weights: Mapping[str, Any] | None = None,
         singular_values: Mapping[str, Any] | None = None,
         representations: Mapping[str, Any] | None = None,
+        gaussian: Mapping[str, Any] | None = None,
     ) -> TrainingRun:
         """Make a run from arrays.
 
@@ -123,6 +125,9 @@ class TrainingRun:
         weights, singular_values, representations : mapping, optional
             Snapshots: layer to weights ``(S, ...)``, to singular values ``(S, k)``, and to representations of
             the probe ``(S, n, features)`` or ``(S, n, positions, features)``.
+        gaussian : mapping, optional
+            Gaussian 2RDM at each snapshot, as :attr:`gaussian` has it: ``eigenvalues (S, modes)``,
+            ``eigenvectors (S, leading, n)``, ``draws (S,)``, and of the rest what is known.
 
         Raises
         ------
@@ -141,7 +146,7 @@ class TrainingRun:
             attrs=checked_attrs(attrs),
             snapshots=checked_snapshots(
                 snapshot_steps,
-                dict(zip(KINDS, (weights, singular_values, representations), strict=True)),
+                dict(zip(KINDS, (weights, singular_values, representations, gaussian), strict=True)),
                 samples,
             ),
         )
@@ -195,7 +200,8 @@ class TrainingRun:
     def snapshots(self) -> dict[str, list[str]]:
         """Layers that snapshots were taken of: kind to names; empty for a run without snapshots.
 
-        Kinds are ``weights``, ``singular_values`` and ``representations``: a property of the run each.
+        Kinds are ``weights``, ``singular_values``, ``representations`` and ``gaussian``: a property of the
+        run each.
         """
         return {kind: list(names) for kind, names in self._snapshots.names.items()}
 
@@ -244,6 +250,25 @@ class TrainingRun:
         """
         return self._snapshots_of("representations")
 
+    @property
+    def gaussian(self) -> xr.Dataset:
+        """Gaussian 2RDM along the training: the covariance of the losses over displacements of the model.
+
+        ``eigenvalues(snapshot, mode)``, all that can differ from zero, descending, loss²;
+        ``eigenvectors(snapshot, leading, sample)``, unit vectors of the leading ones, NaN for datapoints that
+        were left out; ``mean_loss(snapshot, sample)`` over the draws; and of each snapshot the number of
+        ``draws``, ``sigma``, whether it is ``relative`` (1 or 0), and ``displacement``, the length that a
+        displacement of all weights has, root mean square. NaN where a displaced model had losses that are not
+        finite, eigenvectors also where no loss moved. Read as :attr:`weights` are;
+        :func:`rdmviz.gaussian_modes` makes curves of it.
+
+        Raises
+        ------
+        SnapshotError
+            None were recorded; the message says how to.
+        """
+        return self._snapshots_of("gaussian")
+
     def _snapshots_of(self, kind: str) -> xr.Dataset:
         if kind not in self._snapshots.names:
             option, there = _RECORDED_BY[kind], ", ".join(self._snapshots.names) or "no snapshots"
@@ -278,8 +303,9 @@ class TrainingRun:
     def tree(self) -> xr.DataTree:
         """The whole run as a DataTree: ``/loss``, ``/probe/...``, ``/images/...``, ``/metrics/...``.
 
-        Snapshots are in ``/weights/...``, ``/singular_values/...`` and ``/representations/...``. A tree reads
-        ``/`` as a path, so a metric ``val/loss`` is called ``val.loss`` there.
+        Snapshots are in ``/weights/...``, ``/singular_values/...``, ``/representations/...`` and
+        ``/gaussian/...``. A tree reads ``/`` as a path, so a metric ``val/loss`` is called ``val.loss``
+        there.
         """
         root = xr.Dataset({"loss": self._loss}, attrs={"name": self._name, **self._attrs})
         return xr.DataTree.from_dict(

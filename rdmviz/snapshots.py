@@ -13,6 +13,7 @@ from rdmviz.errors import SnapshotError
 from rdmviz.validation import checked_steps
 
 __all__ = [
+    "GAUSSIAN",
     "KINDS",
     "SHAPES",
     "HeldSnapshots",
@@ -28,9 +29,24 @@ SHAPES: Final = {
     "weights": "(...)",
     "singular_values": "(singular values,)",
     "representations": "({n} datapoints, features), or with the positions of a sequence before the features",
+    "gaussian": "eigenvalues (modes,), eigenvectors (leading modes, {n} datapoints), mean_loss ({n} "
+    "datapoints,) and draws, sigma, relative, displacement, one number each",
 }
 KINDS: Final = tuple(SHAPES)
 _NDIMS: Final = {"weights": range(2, 33), "singular_values": (2,), "representations": (3, 4)}
+
+GAUSSIAN: Final[Mapping[str, tuple[str, ...]]] = {
+    "eigenvalues": ("mode",),
+    "eigenvectors": ("leading", "sample"),
+    "mean_loss": ("sample",),
+    "draws": (),
+    "sigma": (),
+    "relative": (),
+    "displacement": (),
+}
+"""What a Gaussian 2RDM along a run is made of, and the dimensions of each after ``snapshot``."""
+
+_NEEDED: Final = ("eigenvalues", "eigenvectors", "draws")
 
 
 class SnapshotSource(Protocol):
@@ -69,8 +85,10 @@ def snapshot_dims(kind: str, name: str, ndim: int) -> tuple[str, ...]:
     """Dimensions of an array ``(S, ...)`` of `ndim` dimensions: of each layer's own but the first.
 
     ``<name>_axis0, <name>_axis1, ...`` of a weight, ``<name>_mode`` of singular values; ``sample,
-    [<name>_position,] <name>_feature`` of a representation.
+    [<name>_position,] <name>_feature`` of a representation; of a Gaussian 2RDM those of :data:`GAUSSIAN`.
     """
+    if kind == "gaussian":
+        return ("snapshot", *GAUSSIAN[name])
     if kind == "representations":
         own = ["sample", *([f"{name}_position"] if ndim == 4 else []), f"{name}_feature"]
     elif kind == "singular_values":
@@ -80,9 +98,18 @@ def snapshot_dims(kind: str, name: str, ndim: int) -> tuple[str, ...]:
     return ("snapshot", *own)
 
 
-def fits(kind: str, shape: tuple[int, ...], samples: int) -> bool:
-    """Return whether snapshots of a kind can be an array of this shape ``(S, ...)``."""
-    fine = len(shape) in _NDIMS[kind] and 0 not in shape
+def fits(kind: str, name: str, shape: tuple[int, ...], samples: int) -> bool:
+    """Return whether snapshots of a layer of a kind can be an array of this shape ``(S, ...)``."""
+    if 0 in shape:
+        return False
+    if kind == "gaussian":
+        dims = GAUSSIAN.get(name)
+        return (
+            dims is not None
+            and len(shape) == 1 + len(dims)
+            and ("sample" not in dims or shape[-1] == samples)
+        )
+    fine = len(shape) in _NDIMS[kind]
     return fine and (kind != "representations" or shape[1] == samples)
 
 
@@ -106,8 +133,16 @@ def check_names(kind: str, sizes: Mapping[str, int]) -> None:
     Raises
     ------
     SnapshotError
-        A layer is called what a dimension or a coordinate is called.
+        A layer is called what a dimension or a coordinate is called, or is no part of a Gaussian 2RDM.
     """
+    if kind == "gaussian":
+        if not set(_NEEDED) <= set(sizes) <= set(GAUSSIAN):
+            known = ", ".join(name for name in GAUSSIAN if name not in _NEEDED)
+            raise SnapshotError(
+                f"gaussian has {', '.join(f'{name!r:.40}' for name in sizes) or 'nothing'}; expected "
+                f"{', '.join(_NEEDED)}, and what is known of {known}"
+            )
+        return
     taken = {"step", "sample"}.union(*(snapshot_dims(kind, name, ndim) for name, ndim in sizes.items()))
     if clashing := sorted(taken & set(sizes)):
         raise SnapshotError(
@@ -171,7 +206,8 @@ def _checked_array(kind: str, name: str, values: Any, count: int, samples: int) 
         array = np.asanyarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise SnapshotError(f"{kind} of {name!r} could not be read as an array ({error})") from error
-    if array.dtype.kind not in "fiub" or array.shape[:1] != (count,) or not fits(kind, array.shape, samples):
+    shape = array.shape
+    if array.dtype.kind not in "fiub" or shape[:1] != (count,) or not fits(kind, name, shape, samples):
         raise SnapshotError(
             f"{kind} of {name!r} have shape {array.shape} and dtype {array.dtype}; expected real numbers, "
             f"{count} snapshots of shape {SHAPES[kind].format(n=samples)}"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rdmviz import TrainingRun, open_run
-from rdmviz.studies import grokking, linear_network
+from rdmviz.studies import grokking, induction, linear_network, misalignment
 
 FOLDER = Path(__file__).parent.parent / "rdmviz" / "recordings"
 WINDOW = 64
@@ -98,6 +98,10 @@ def reduced(run: TrainingRun, bits: int) -> TrainingRun:
 EXAMPLES = {
     "linear_network": Example(linear_network),
     "grokking": Example(grokking, mantissa_bits=15),
+    "induction": Example(induction, mantissa_bits=15),
+    "induction_one_layer": Example(induction, induction.CONTROLS["one_layer"], mantissa_bits=15),
+    "misalignment": Example(misalignment, mantissa_bits=12),
+    "misalignment_aligned": Example(misalignment, misalignment.CONTROLS["aligned"], mantissa_bits=12),
 }
 
 

@@ -12,11 +12,11 @@ from rdmviz import list_examples, load_example
 from rdmviz.errors import ExampleNotFoundError
 
 
-def test_both_studies_ship():
-    assert list_examples() == ["grokking", "linear_network"]
+def test_studies_ship():
+    assert {"grokking", "induction", "induction_one_layer", "linear_network"} <= set(list_examples())
 
 
-@pytest.mark.parametrize("name", ["grokking", "linear_network"])
+@pytest.mark.parametrize("name", list_examples())
 def test_opens_at_once_and_is_small(name):
     load_example(name)  # imports and the file cache are warm from here
     start = time.perf_counter()
@@ -55,10 +55,17 @@ def test_linear_network_recording_learns_in_the_order_of_its_half_times():
     assert (np.diff(run.attrs["half_times"]) > 0).all()
 
 
+def test_induction_recordings_share_a_probe_and_one_of_them_forms_a_head():
+    run, control = load_example("induction"), load_example("induction_one_layer")
+    assert run.probe.identical(control.probe)
+    assert run.first_step("prefix_matching", at_least=0.8) is not None
+    assert control.first_step("prefix_matching", at_least=0.2) is None
+    row = run.probe.isel(sample=100)
+    assert str(row["text"].values).endswith(f"[{row['token'].values}]")
+
+
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(
-        ExampleNotFoundError, match=r"did you mean 'grokking'\? there are: grokking, linear_network"
-    ):
+    with pytest.raises(ExampleNotFoundError, match=r"did you mean 'grokking'\? there are: .*linear_network"):
         load_example("groking")
     for odd in (None, 3, "../run"):
         with pytest.raises(ExampleNotFoundError, match="there are"):

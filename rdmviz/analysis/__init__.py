@@ -7,6 +7,7 @@ from rdmviz.analysis.datapoints import datapoints, strongest
 from rdmviz.analysis.enriched import enriched, tell
 from rdmviz.analysis.finding import find
 from rdmviz.analysis.following import follow
+from rdmviz.analysis.gaussian import gaussian_modes, gaussian_overlap
 from rdmviz.analysis.grouping import groups, ordering
 from rdmviz.analysis.growing import grown
 from rdmviz.analysis.modes import eigenmodes
@@ -28,6 +29,8 @@ __all__ = [
     "enriched",
     "find",
     "follow",
+    "gaussian_modes",
+    "gaussian_overlap",
     "groups",
     "grown",
     "mode_tracks",

@@ -6,12 +6,17 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from rdmviz import __version__
+from rdmviz.cli.finetuning import add_finetune
 from rdmviz.cli.screen import printable
 from rdmviz.errors import PlainError
 from rdmviz.words import count
+
+__all__ = ["STUDIES", "main"]
+
+STUDIES: Final = ("grokking", "induction", "linear_network", "misalignment")  # known without torch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,12 +44,15 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     record = commands.add_parser("record", help="train a study and record it")
-    record.add_argument("study", choices=["grokking", "linear_network"], help="what to train")
+    record.add_argument("study", choices=STUDIES, help="what to train")
     record.add_argument(
         "--out", required=True, metavar="PATH", help="where the run is stored; must not exist yet"
     )
     record.add_argument("--seed", type=int, default=0, help="seed of data, start and batches (default 0)")
+    record.add_argument("--control", metavar="NAME", help="train one of the study's controls instead")
     record.set_defaults(run=_record)
+
+    add_finetune(commands)
 
     info = commands.add_parser("info", help="say what is in a run")
     _add_source(info)
@@ -98,8 +106,9 @@ def _demo(options: argparse.Namespace) -> int:
 def _record(options: argparse.Namespace) -> int:
     from rdmviz import studies  # torch: only for those who train
 
-    run = studies.record(options.study, options.out, seed=options.seed, progress=True)
+    run = studies.record(options.study, options.out, seed=options.seed, control=options.control)
     print(f"Recorded {run.n_steps:,} rows of {run.n_samples:,} datapoints in {printable(options.out)}")
+    print(printable(str(studies.STUDIES[options.study].transition(run))))
     print(f"Open it with: rdmviz.explore(rdmviz.open_run({options.out!r}))")
     return 0
 

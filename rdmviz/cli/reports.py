@@ -126,9 +126,20 @@ def _snapshots(found: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     if steps:
         yield "steps", f"{len(steps):,}, from {steps[0]:,} to {steps[-1]:,}"
     for kind, names in found["layers"].items():
+        if kind == "gaussian":
+            yield "Gaussian 2RDM", _gaussian(found["gaussian"])
+            continue
         listed = ", ".join(cut(printable(name), 40) for name in names[:_EXAMPLES])
         more = f", and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
         yield kind.replace("_", " "), f"{count(len(names), 'layer')}: {listed}{more}"
+
+
+def _gaussian(found: dict[str, Any]) -> str:
+    sigma = found.get("sigma")
+    scale = "" if sigma is None else f" of sigma {sigma:g}"
+    relative = " times the size of each tensor" if scale and found.get("relative") else ""
+    kept = count(found["modes"], "eigenvector")
+    return f"{found['draws'] or 0:,.0f} draws{scale}{relative}; all eigenvalues and {kept} kept"
 
 
 def _metric(metric: dict[str, Any], rows: int) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from rdmviz.record.checkpoints import record_checkpoints
 from rdmviz.record.gaussian import gaussian_draws
+from rdmviz.record.gaussian_snapshots import GaussianSnapshots
 from rdmviz.record.hub import hub_revisions
 from rdmviz.record.losses import (
     per_sample_cross_entropy,
@@ -24,6 +25,7 @@ from rdmviz.record.recorder import Recorder
 from rdmviz.record.snapshots import Snapshots
 
 __all__ = [
+    "GaussianSnapshots",
     "Recorder",
     "Snapshots",
     "gaussian_draws",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -17,11 +18,11 @@ from rdmviz.record.evaluation import unchanged
 from rdmviz.record.linears import fast_linears
 from rdmviz.record.pages import keep_pages
 from rdmviz.record.perturbation import Perturbation, Perturbed, perturbation
-from rdmviz.record.probe import LossFn, as_probe
+from rdmviz.record.probe import LossFn, Probe, as_probe
 from rdmviz.record.tokens import check_causal
 from rdmviz.run import TrainingRun
 
-__all__ = ["gaussian_draws"]
+__all__ = ["check_displacement", "draw_losses", "gaussian_draws"]
 
 
 def gaussian_draws(
@@ -95,23 +96,16 @@ def gaussian_draws(
     """
     if not isinstance(model, nn.Module):
         raise OptionError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
-    _check_numbers(draws=draws, sigma=sigma, seed=seed, memory=memory)
+    check_displacement(draws=draws, sigma=sigma, seed=seed, memory=memory)
     watched = as_probe(probe, loss_fn, per)
     if watched.causal:
         check_causal(model)
     facts_of_probe = watched.columns(metadata)
     noise = perturbation(model, perturb, float(sigma), relative)
-    device = next(iter(noise.weights.values())).device
-    copies = Copies(model, watched.on(device))
-    generator = torch.Generator(device).manual_seed(int(seed))
-    rows: list[Tensor] = []
     with unchanged(model), tqdm(total=draws, disable=not progress, unit="draw") as bar:
-        keep_pages()
-        at_once = batches(copies, noise.weights, noise.nbytes, draws, memory)
-        evaluation = _Evaluation(model, copies, at_once)
-        for stack in _stacks(noise, generator, draws, at_once.draws):
-            rows.append(evaluation.losses(stack))
-            bar.update(len(rows[-1]))
+        losses, evaluation = draw_losses(
+            model, watched, noise, draws=draws, seed=seed, memory=memory, watch=bar.update
+        )
     facts = {
         "rows": "draws",
         "sigma": float(sigma),
@@ -119,15 +113,62 @@ def gaussian_draws(
         "seed": int(seed),
         "scales": dict(noise.scales),
         "unperturbed": list(noise.at_rest),
-        "evaluation": evaluation.facts(),
+        "evaluation": evaluation,
     }
+    return TrainingRun.from_arrays(losses, probe=facts_of_probe, name=name, attrs=facts)
+
+
+def draw_losses(
+    model: nn.Module,
+    probe: Probe,
+    noise: Perturbation,
+    *,
+    draws: int,
+    seed: int,
+    memory: int,
+    watch: Callable[[int], object] = lambda draws: None,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the losses of displaced copies of a model, ``(draws, n)``, and how they were evaluated.
+
+    Parameters
+    ----------
+    model
+        As it is to be evaluated: call this inside :func:`unchanged`.
+    noise
+        Which displacements.
+    draws, seed, memory
+        As for :func:`gaussian_draws`.
+    watch
+        Is told how many draws came about.
+
+    Raises
+    ------
+    OptionError
+        ``memory`` is too small.
+    """
+    keep_pages()
+    device = next(iter(noise.weights.values())).device
+    copies = Copies(model, probe.on(device))
+    generator = torch.Generator(device).manual_seed(int(seed))
+    at_once = batches(copies, noise.weights, noise.nbytes, draws, memory)
+    evaluation = _Evaluation(model, copies, at_once)
+    rows: list[Tensor] = []
+    for stack in _stacks(noise, generator, draws, at_once.draws):
+        rows.append(evaluation.losses(stack))
+        watch(len(rows[-1]))
     losses = torch.cat(rows)
-    if losses.dtype not in (torch.float32, torch.float64):
-        losses = losses.double()
-    return TrainingRun.from_arrays(losses.numpy(), probe=facts_of_probe, name=name, attrs=facts)
+    single = losses if losses.dtype in (torch.float32, torch.float64) else losses.double()
+    return single.numpy(), evaluation.facts()
 
 
-def _check_numbers(draws: Any, sigma: Any, seed: Any, memory: Any) -> None:
+def check_displacement(draws: Any, sigma: Any, seed: Any, memory: Any) -> None:
+    """Check the numbers that displacements are drawn by.
+
+    Raises
+    ------
+    OptionError
+        One has no meaning.
+    """
     for option, value, least in (("draws", draws, 2), ("seed", seed, 0), ("memory", memory, 1)):
         if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) < 2**63:
             raise OptionError(f"{option}={value!r:.60}; expected an integer, at least {least}, below 2**63")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from rdmviz.errors import OptionError
 
-__all__ = ["Perturbation", "Perturbed", "perturbation"]
+__all__ = ["Perturbation", "Perturbed", "perturbable", "perturbation", "scales_of"]
 
 Perturbed: TypeAlias = str | Sequence[str] | Callable[[str, Tensor], bool] | None
 
@@ -43,6 +44,12 @@ class Perturbation:
         """Size of one perturbed copy."""
         return sum(weight.numel() * weight.element_size() for weight in self.weights.values())
 
+    @property
+    def length(self) -> float:
+        """Length of a displacement of all parameters together, root mean square over draws."""
+        squares = [scale**2 * self.weights[name].numel() for name, scale in self.scales.items()]
+        return math.sqrt(math.fsum(squares))
+
     def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the next ``count`` draws, name to ``(count, *shape)``.
 
@@ -67,24 +74,40 @@ def perturbation(model: nn.Module, perturb: Perturbed, sigma: float, relative: b
     OptionError
         Nothing is chosen, a pattern matches no parameter, or nothing that is chosen can be scaled.
     """
-    chosen = _chosen(model, perturb)
+    chosen = perturbable(model, perturb)
+    noise = scales_of(chosen, sigma, relative)
+    if noise is None:
+        broken = next(name for name, weight in chosen.items() if not bool(torch.isfinite(weight).all()))
+        raise OptionError(f"parameter {broken!r} holds NaN or infinite values; expected a model that works")
+    if not noise.weights:
+        raise OptionError(
+            f"all of {_few(chosen)} are zero, so that noise relative to them is zero too; pass relative=False"
+        )
+    return noise
+
+
+def scales_of(chosen: Mapping[str, Tensor], sigma: float, relative: bool) -> Perturbation | None:
+    """Return the noise on chosen parameters; None where one holds values that are not finite."""
     scales = {}
     for name, weight in chosen.items():
         size = float(weight.detach().double().square().mean().sqrt()) if weight.numel() else 0.0
         if not size < float("inf"):
-            raise OptionError(f"parameter {name!r} holds NaN or infinite values; expected a model that works")
+            return None
         scales[name] = sigma * size if relative else sigma
     moved = {name: weight.detach() for name, weight in chosen.items() if scales[name] > 0}
-    if not moved:
-        raise OptionError(
-            f"all of {_few(chosen)} are zero, so that noise relative to them is zero too; pass relative=False"
-        )
     return Perturbation(
         moved, {name: scales[name] for name in moved}, tuple(name for name in chosen if name not in moved)
     )
 
 
-def _chosen(model: nn.Module, perturb: Perturbed) -> dict[str, Tensor]:
+def perturbable(model: nn.Module, perturb: Perturbed) -> dict[str, Tensor]:
+    """Choose parameters of a model by name.
+
+    Raises
+    ------
+    OptionError
+        Nothing is chosen, or a pattern matches no parameter.
+    """
     there = {name: weight for name, weight in model.named_parameters() if weight.is_floating_point()}
     if not there:
         raise OptionError(f"{type(model).__name__} has no real parameters; expected some to perturb")

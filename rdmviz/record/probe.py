@@ -98,6 +98,16 @@ class Probe:
             tokens=None if self.tokens is None else self.tokens.part(part),
         )
 
+    def chosen(self, items: np.ndarray) -> Probe:
+        """Return the items with these numbers, in this order."""
+        return replace(
+            self,
+            inputs=_taken(self.inputs, items),
+            targets=_taken(self.targets, items),
+            items=len(items),
+            tokens=None if self.tokens is None else self.tokens.part(items),
+        )
+
     def losses(self, model: Callable[..., Any]) -> Tensor:
         """Return the loss of each datapoint, shape (n,), as ``loss_fn`` gives it.
 
@@ -372,6 +382,16 @@ def _moved(value: Any, device: torch.device, moved: dict[int, Tensor]) -> Any:
     if id(value) not in moved:
         moved[id(value)] = value.to(device)
     return moved[id(value)]
+
+
+def _taken(value: Any, items: np.ndarray) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _taken(entry, items) for name, entry in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_taken(entry, items) for entry in value)
+    if isinstance(value, Tensor):
+        return value[torch.from_numpy(items).to(value.device)]
+    return [value[item] for item in items.tolist()]  # texts
 
 
 def _part_of_inputs(inputs: Any, part: slice) -> Any:

@@ -16,6 +16,7 @@ from torch import nn
 from rdmviz.errors import NoRowsYetError, OptionError, StepsError, TruncatedStoreError
 from rdmviz.record.distributed import Ranks, agreed, place_of, unwrapped
 from rdmviz.record.evaluation import device_of, plain, probe_losses, unchanged
+from rdmviz.record.gaussian_snapshots import Sharing
 from rdmviz.record.nan_losses import NanTold, check_first_row
 from rdmviz.record.probe import LossFn, Probe, as_probe, facts_of
 from rdmviz.record.schedules import Schedule, checked_schedule, remembered, replay, told
@@ -30,6 +31,7 @@ from rdmviz.store.snapshots import Parts
 __all__ = ["Recorder"]
 
 Metrics = Mapping[str, float] | Callable[[], Mapping[str, float]]
+Measure = Callable[[np.ndarray], Mapping[str, float]]
 
 _KEPT_ON_DEVICE = 2**28  # bytes of a probe that goes through the model in batches
 
@@ -76,12 +78,16 @@ class Recorder:
         Facts about the probe datapoints: name to ``n`` numbers, booleans or texts, or to pictures ``(n,
         height, width)`` with or without channels (see :meth:`TrainingRun.from_arrays`). With ``per="token"``
         they are facts about the sequences and are repeated, or ``(n, length)``, one for each token; columns
-        ``sequence``, ``position`` and ``token`` (its number) are added.
+        ``sequence``, ``position`` and ``token`` (its number, unless you give its text) are added.
     every : int, schedule or callable
         Record at steps that are multiples of this; or as a schedule of :mod:`rdmviz.record.schedules` says,
         :class:`LogSpaced` or :class:`Adaptive`; or where ``every(step)`` holds.
+    measure : callable, optional
+        ``measure(losses)`` gives curves that follow from the losses ``(n,)`` of a row, name to number; they
+        are recorded beside its metrics.
     snapshots : Snapshots, optional
-        Weights, their singular values or representations to record at sparser steps, and losses there, too.
+        Weights, their singular values, representations or the Gaussian 2RDM to record at sparser steps, and
+        losses there, too.
     batch_size : int, optional
         How many probe datapoints, or token sequences, go through the model at once; all by default.
     dtype : dtype
@@ -135,6 +141,7 @@ class Recorder:
         per: str = "sequence",
         metadata: Any = None,
         every: int | Schedule = 1,
+        measure: Measure | None = None,
         snapshots: Snapshots | None = None,
         batch_size: int | None = None,
         dtype: Any = np.float32,
@@ -158,7 +165,10 @@ class Recorder:
         self._probe: Probe | None = None if probe is None else as_probe(probe, loss_fn, per)
         if probe is None and snapshots is not None:
             raise OptionError("record(step, model) takes snapshots, and it needs a probe; pass probe=...")
-        self._taker = None if snapshots is None else SnapshotTaker(snapshots)
+        self._measure = measure
+        self._taker: SnapshotTaker | None = None
+        if self._probe is not None and snapshots is not None:
+            self._taker = SnapshotTaker(snapshots, self._probe.samples)
         self._batch_size = batch_size
         self._lock = threading.RLock()
         self._dtype = np.dtype(dtype)
@@ -186,7 +196,10 @@ class Recorder:
             if self._probe is not None:
                 if attrs is None or isinstance(attrs, Mapping):
                     self._options["attrs"] = {
-                        "recorder": facts_of(self._probe, loss_fn, per),
+                        "recorder": {
+                            **facts_of(self._probe, loss_fn, per),
+                            **({} if self._taker is None else self._taker.facts),
+                        },
                         **(attrs or {}),
                     }
                 # None, not {}: a run that is resumed keeps what it has
@@ -291,10 +304,11 @@ class Recorder:
         with agreed(self._ranks, "record its row", step):
             with unchanged(model):
                 losses, seen = self._losses(step, model, self._probe, taker)
+                drawn = {} if taker is None else taker.drawn(model, self._probe, losses, self._shared(step))
                 measured = metrics() if callable(metrics) else metrics
             if self._last_step is None:
                 check_first_row(step, losses)
-            snapshot = None if taker is None or not self._writes else taker.parts(model, seen)
+            snapshot = None if taker is None or not self._writes else taker.parts(model, seen, drawn)
             self._append(number, losses, measured, snapshot)
         self._taken(number, losses)  # once all ranks have it
         if taker is not None:
@@ -329,6 +343,23 @@ class Recorder:
         layers = () if taker is None else taker.layers(model)
         return losses, {layer: self._ranks.rows(layer, seen.get(layer)) for layer in layers}
 
+    def _shared(self, step: int) -> Sharing:
+        """Return how ranks evaluate rows of losses ``(rows, n)`` together: a share of datapoints each."""
+        ranks = self._ranks
+
+        def rows(probe: Probe, evaluate: Callable[[Probe], np.ndarray]) -> np.ndarray:
+            if ranks is None:
+                return evaluate(probe)
+            share = ranks.share(probe.items)
+
+            def flat() -> np.ndarray:  # datapoint by datapoint, so that shares follow each other
+                empty = share.start == share.stop
+                return np.empty(0) if empty else evaluate(probe.part(share)).T.ravel()
+
+            return ranks.losses(step, flat).reshape(probe.samples, -1).T
+
+        return rows
+
     def append(self, step: int, losses: Any, metrics: Mapping[str, float] | None = None) -> None:
         """Add losses ``(n,)`` computed elsewhere, by any framework, whether the step is due or not.
 
@@ -355,6 +386,8 @@ class Recorder:
         measured: Any = metrics
         if isinstance(metrics, Mapping):
             measured = {name: plain(value) for name, value in metrics.items()}
+        if self._measure is not None and (metrics is None or isinstance(metrics, Mapping)):
+            measured = {**self._measure(np.asarray(row)), **(measured or {})}
         with self._lock:
             if self._writer is None:
                 checked_row(step, row, measured, last=self._last_step)

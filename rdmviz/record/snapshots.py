@@ -1,4 +1,4 @@
-"""Snapshots of a training network: weights, their singular values, and what layers make of the probe."""
+"""Snapshots of a training network: weights, singular values, what layers make of the probe, Gaussian 2RDM."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rdmviz.errors import OptionError, SnapshotError
+from rdmviz.record.gaussian_snapshots import DrawnModes, GaussianSnapshots, Sharing
 from rdmviz.record.probe import Probe
 from rdmviz.record.schedules import checked_schedule
 from rdmviz.snapshots import check_names
@@ -61,6 +62,8 @@ class Snapshots:
         its losses at these steps may differ in rounding.
     dtype : dtype
         Precision of representations, float32 or float16; what is beyond it is recorded as infinite.
+    gaussian : GaussianSnapshots, optional
+        Take the Gaussian 2RDM, too: the covariance of the losses over random displacements of the model.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class Snapshots:
     layers: Sequence[str] | None = None
     representations: Sequence[str] = ()
     dtype: Any = np.float32
+    gaussian: GaussianSnapshots | None = None
 
     def __post_init__(self) -> None:
         if self.weights not in ("full", "spectra", None):
@@ -85,9 +89,14 @@ class Snapshots:
             raise OptionError(
                 f"layers={self.layers!r:.60} with weights=None; expected weights='full' or 'spectra'"
             )
-        if self.weights is None and not self.representations:
+        if self.gaussian is not None and not isinstance(self.gaussian, GaussianSnapshots):
             raise OptionError(
-                "snapshots of nothing; give weights='full' or 'spectra', or representations=[...]"
+                f"gaussian={self.gaussian!r:.60}; expected None or record.GaussianSnapshots(draws=256)"
+            )
+        if self.weights is None and not self.representations and self.gaussian is None:
+            raise OptionError(
+                "snapshots of nothing; give weights='full' or 'spectra', representations=[...], or "
+                "gaussian=GaussianSnapshots()"
             )
         checked_schedule(self.every)
 
@@ -99,6 +108,8 @@ class SnapshotTaker:
     ----------
     snapshots
         What is taken, and when.
+    samples : int
+        Number of datapoints.
 
     Attributes
     ----------
@@ -106,7 +117,7 @@ class SnapshotTaker:
         Says whether a snapshot is due; to be told of those taken.
     """
 
-    def __init__(self, snapshots: Snapshots) -> None:
+    def __init__(self, snapshots: Snapshots, samples: int) -> None:
         if not isinstance(snapshots, Snapshots):
             raise OptionError(
                 f"snapshots is a {type(snapshots).__name__}; expected Snapshots(every=100, weights='full')"
@@ -115,6 +126,9 @@ class SnapshotTaker:
         self._dtype = _DTYPES[str(getattr(snapshots.dtype, "__name__", snapshots.dtype))]
         self.schedule = checked_schedule(snapshots.every)
         self._checked: Callable[[], nn.Module | None] = lambda: None
+        self._drawn = None if snapshots.gaussian is None else DrawnModes(snapshots.gaussian)
+        if snapshots.gaussian is not None:
+            snapshots.gaussian.check(samples)
 
     @property
     def watches(self) -> bool:
@@ -136,6 +150,8 @@ class SnapshotTaker:
         sizes = {name: 1 + weight.ndim for name, weight in self._weights(model).items()}
         check_names("weights", sizes if self._what.weights == "full" else dict.fromkeys(sizes, 2))
         check_names("representations", dict.fromkeys(self._modules(model), 4))
+        if self._drawn is not None:
+            self._drawn.check(_inner(model))
         self._checked = weakref.ref(model)
 
     def layers(self, model: nn.Module) -> list[str]:
@@ -175,7 +191,23 @@ class SnapshotTaker:
         for name, batches in outputs.items():
             seen[name] = _representation(name, batches, probe.items, places)
 
-    def parts(self, model: nn.Module, seen: Mapping[str, np.ndarray]) -> Parts:
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a recording that goes on has to have in common with what is there, as JSON."""
+        return {} if self._what.gaussian is None else {"gaussian": self._what.gaussian.facts}
+
+    def drawn(
+        self, model: nn.Module, probe: Probe, losses: np.ndarray, sharing: Sharing
+    ) -> dict[str, np.ndarray]:
+        """Return the Gaussian 2RDM, if it is taken: see :meth:`DrawnModes.parts`."""
+        if self._drawn is None:
+            return {}
+        with _not_compiled():
+            return self._drawn.parts(_inner(model), probe, losses, sharing)
+
+    def parts(
+        self, model: nn.Module, seen: Mapping[str, np.ndarray], drawn: Mapping[str, np.ndarray] | None = None
+    ) -> Parts:
         """Return a snapshot: kind and layer to array.
 
         Parameters
@@ -184,6 +216,8 @@ class SnapshotTaker:
             As it is now. No array shares its memory.
         seen
             What its layers made of the probe.
+        drawn
+            Its Gaussian 2RDM, if it was taken.
         """
         parts: dict[str, Mapping[str, np.ndarray]] = {}
         weights = self._weights(model)
@@ -194,7 +228,9 @@ class SnapshotTaker:
             }
         elif self._what.weights == "spectra":
             parts["singular_values"] = {name: _singular_values(weight) for name, weight in weights.items()}
-        return parts | {"representations": seen} if seen else parts
+        return parts | {
+            kind: found for kind, found in (("representations", seen), ("gaussian", drawn)) if found
+        }
 
     def _weights(self, model: nn.Module) -> dict[str, nn.Parameter]:
         if self._what.weights is None:

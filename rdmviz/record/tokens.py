@@ -43,7 +43,7 @@ class Tokens:
         """How many count."""
         return int(self.kept.sum())
 
-    def part(self, part: slice) -> Tokens:
+    def part(self, part: slice | np.ndarray) -> Tokens:
         """Return those of some sequences."""
         return Tokens(self.ids[part], self.kept[part], self.shifted)
 
@@ -55,7 +55,8 @@ class Tokens:
     def columns(self, metadata: Any) -> dict[str, np.ndarray]:
         """Return probe metadata per token from metadata per sequence, with ``sequence, position, token``.
 
-        A column ``(sequences, length)`` has a value for each token, such as its text.
+        A column ``(sequences, length)`` has a value for each token. Texts of that shape that are called
+        ``token`` take the place of the numbers.
 
         Raises
         ------
@@ -68,11 +69,12 @@ class Tokens:
             return own
         named = isinstance(metadata, Mapping) or hasattr(metadata, "columns")
         names = list(metadata) if named else []
-        if taken := [name for name in names if name in own]:
+        grids = {name: grid for name in names if (grid := self._grid(metadata[name])) is not None}
+        texts = {name for name in grids if name == _COLUMNS[-1] and grids[name].dtype.kind in "UO"}
+        if taken := [name for name in names if name in own and name not in texts]:
             raise ProbeError(
                 f"probe column {taken[0]!r} is one that a probe with per='token' has of its own; rename it"
             )
-        grids = {name: grid for name in names if (grid := self._grid(metadata[name])) is not None}
         rest = {name: metadata[name] for name in names if name not in grids} if named else metadata
         by_sequence = checked_probe(rest, len(self.ids))
         by_token = checked_probe({name: grid[self.kept] for name, grid in grids.items()}, self.samples)

@@ -10,7 +10,7 @@
     probe/<column>          numbers and booleans as they are (sample); text as UTF-8 bytes, with
     probe/<column>_ends     the byte after each text, int64 (sample)
     probe/<column>          pictures: uint8 or float32 (sample, row, column[, channel]), whole in a chunk
-    snapshots/...           weights and representations at sparser steps (rdmviz.store.snapshots)
+    snapshots/...           weights, representations, Gaussian 2RDM at sparser steps (rdmviz.store.snapshots)
     cache/<name>.npz        no part of the run: what was computed from it, and may be deleted
     notes/<digest>.json     what a person wrote about steps of the run (rdmviz.store.notes)
 
@@ -57,7 +57,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FILE = re.compile(
     rf"((loss|step|(metrics|probe)/{_PLAIN.pattern})/)?((metrics|probe)/)?"
     r"(zarr(\.json|\.[0-9a-f]+\.partial)|c/\d+(/\d+){0,3}(\.[0-9a-f]+\.partial)?)"
-    r"|snapshots/((step|(weights|singular_values|representations)"
+    r"|snapshots/((step|(weights|singular_values|representations|gaussian)"
     rf"(/{_PLAIN.pattern})?)/)?(zarr(\.json|\.[0-9a-f]+\.partial)|c/\d+(/\d+)*(\.[0-9a-f]+\.partial)?)"
     r"|cache/(\w+\.npz|\.\w+\.npz\.[0-9a-f]+\.part)"  # rdmviz.store.beside
     r"|notes/([0-9a-f]+\.json|\.[0-9a-f]+\.json\.[0-9a-f]+\.part)"  # rdmviz.store.notes

@@ -48,9 +48,10 @@ def resumable(
     if store.dtype != dtype:
         raise OptionError(f"{place} holds {store.dtype}, not dtype={str(dtype)!r}; {way_out}")
     noted = store.attrs.get("recorder")
-    if isinstance(noted, Mapping) and isinstance(recorder, Mapping) and dict(noted) != dict(recorder):
-        other = next((key for key in recorder if noted.get(key) != recorder[key]), "probe")
-        raise ProbeError(f"{place} was recorded with another {other}; {way_out}")
+    if isinstance(noted, Mapping) and isinstance(recorder, Mapping):
+        for key, value in recorder.items():
+            if noted.get(key) != value:
+                raise ProbeError(f"{place} was recorded with another {key}; {way_out}")
     if probe is not None:
         differing = _differing(store, probe)
         if differing is not None:

@@ -4,7 +4,8 @@
 
     zarr.json            attribute "rdmviz", entry "snapshots": count, and the layers of each kind
     snapshots/step             int64 (snapshot)
-    snapshots/<kind>/<layer>   floats (snapshot, ...); kinds are weights, singular_values, representations
+    snapshots/<kind>/<layer>   floats (snapshot, ...); kinds are weights, singular_values, representations,
+                               gaussian
 
 As with rows, arrays may be longer than the count says, and only what it counts is read. Who does not know
 snapshots reads the run without them.
@@ -23,7 +24,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from rdmviz.errors import SnapshotError
-from rdmviz.snapshots import KINDS, SHAPES, check_names, fits, snapshot_dims
+from rdmviz.snapshots import GAUSSIAN, KINDS, SHAPES, check_names, fits, snapshot_dims
 from rdmviz.store.layout import array_names
 
 __all__ = ["Parts", "SnapshotWriter", "StoredSnapshots"]
@@ -32,6 +33,7 @@ Parts: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]  # kind, layer
 Layers: TypeAlias = dict[tuple[str, str], tuple[tuple[int, ...], np.dtype[Any]]]
 _STEPS: Final = "snapshots/step"
 _ROOM: Final = 16  # arrays grow by doubling: a header that is written anew costs more than a small layer
+_MANY: Final = 4096  # numbers in a chunk, where a snapshot is one
 _MOST_WAITING: Final = 2**28
 _LARGEST: Final = 2**31 - 2**10  # bytes that Blosc takes at once
 
@@ -91,7 +93,7 @@ class SnapshotWriter:
             check_names(kind, {name: value.ndim + 1 for name, value in named.items()})
         for (kind, name), (shape, dtype) in layers.items():
             nbytes = math.prod(shape) * dtype.itemsize
-            if dtype.kind != "f" or not fits(kind, (1, *shape), self._samples) or nbytes > _LARGEST:
+            if dtype.kind != "f" or not fits(kind, name, (1, *shape), self._samples) or nbytes > _LARGEST:
                 raise SnapshotError(
                     f"{kind} of {name!r} at step {step} have shape {shape} and dtype {dtype}, {nbytes} "
                     f"bytes; expected floats {SHAPES[kind].format(n=self._samples)}, at most {_LARGEST} "
@@ -140,7 +142,7 @@ class SnapshotWriter:
             for name, value in named.items():
                 path = f"snapshots/{kind}/{self._names[kind][name]}"
                 self._put(path, value, snapshot_dims(kind, self._names[kind][name], value.ndim + 1))
-        self._put(_STEPS, np.array(step, np.int64), ("snapshot",), chunk=4096)
+        self._put(_STEPS, np.array(step, np.int64), ("snapshot",))
         self._steps.append(step)
 
     def resume(self, group: zarr.Group, stored: StoredSnapshots, last: int | None = None) -> None:
@@ -171,10 +173,10 @@ class SnapshotWriter:
         assert isinstance(array, zarr.Array)  # it was opened for reading before
         self._arrays[path] = array.with_config({"write_empty_chunks": True})
 
-    def _put(self, path: str, value: np.ndarray, dims: tuple[str, ...], chunk: int = 1) -> None:
+    def _put(self, path: str, value: np.ndarray, dims: tuple[str, ...]) -> None:
         index = len(self._steps)
         if path not in self._arrays:
-            shape, chunks = (_ROOM, *value.shape), (chunk, *value.shape)
+            shape, chunks = (_ROOM, *value.shape), (1 if value.ndim else _MANY, *value.shape)
             self._arrays[path] = self._new(path, shape, chunks, value.dtype, dims)
         array = self._arrays[path]
         if array.shape[0] <= index:
@@ -217,12 +219,21 @@ class StoredSnapshots:
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise truncated(f"its header counts snapshots {listed!r:.80}")
         self._count = count
-        # a kind that is not known here is of a newer rdmviz, and no reason not to read the others
+        # what is not known here is of a newer rdmviz, and no reason not to read the others
         self.stored_as: dict[str, dict[str, str]] = {
-            kind: {entry["name"]: entry["array"] for entry in entries(head[kind])}
+            kind: {
+                entry["name"]: entry["array"]
+                for entry in entries(head[kind])
+                if kind != "gaussian" or entry["name"] in GAUSSIAN
+            }
             for kind in KINDS
             if kind in head and count
         }
+        if "gaussian" in self.stored_as:
+            try:
+                check_names("gaussian", dict.fromkeys(self.stored_as["gaussian"], 1))
+            except SnapshotError as error:
+                raise truncated(f"in its header, {error}") from error
         self._kinds: dict[str, dict[str, indexing.LazilyIndexedArray]] = {}
 
     @property
@@ -249,7 +260,7 @@ class StoredSnapshots:
         if kind not in self._kinds:
             self._kinds[kind] = {
                 name: indexing.LazilyIndexedArray(
-                    _SnapshotsOnDisk(self._checked(kind, path), path, self._count, self._read)
+                    _SnapshotsOnDisk(self._checked(kind, name, path), path, self._count, self._read)
                 )
                 for name, path in (
                     (name, f"snapshots/{kind}/{array}") for name, array in self.stored_as[kind].items()
@@ -257,15 +268,15 @@ class StoredSnapshots:
             }
         return self._kinds[kind]
 
-    def _checked(self, kind: str, path: str) -> zarr.Array[Any]:
+    def _checked(self, kind: str, name: str, path: str) -> zarr.Array[Any]:
         array = self._opened(path)
         shape, enough = array.shape, array.shape[:1] >= (self._count,)
-        if not (enough and array.dtype.kind == "f" and fits(kind, shape, self._samples)):
+        if not (enough and array.dtype.kind == "f" and fits(kind, name, shape, self._samples)):
             raise self._truncated(
                 f"{path!r} has shape {shape} and dtype {array.dtype}; its header counts {self._count} "
                 f"snapshots and the run has {self._samples} datapoints"
             )
-        if array.chunks != (1, *shape[1:]):
+        if array.chunks[1:] != shape[1:] or (array.chunks[0] != 1 and len(shape) > 1):
             raise self._truncated(f"{path!r} has chunks of {array.chunks}, not of one snapshot each")
         return array
 

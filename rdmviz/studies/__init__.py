@@ -1,27 +1,48 @@
-"""Small trainings with a known truth, each returning a TrainingRun."""
+"""Small trainings with a known truth, each returning a TrainingRun.
+
+Each study is a module with ``train``; ``CONTROLS``, options of runs in which nothing is to be seen; and
+``transition``, when a run's network reorganised. ``narrow_finetuning`` needs a language model, and is none of
+``STUDIES``, which train with no more than a seed.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from os import PathLike
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import rdmviz.record  # noqa: F401  # first, because it names the extra to install where torch is missing
 from rdmviz.errors import OptionError
 from rdmviz.run import TrainingRun
-from rdmviz.studies import grokking, linear_network
+from rdmviz.studies import grokking, induction, linear_network, misalignment, narrow_finetuning
 
-__all__ = ["STUDIES", "grokking", "linear_network", "record"]
+__all__ = [
+    "STUDIES",
+    "grokking",
+    "induction",
+    "linear_network",
+    "misalignment",
+    "narrow_finetuning",
+    "record",
+]
 
-STUDIES: Mapping[str, Callable[..., TrainingRun]] = MappingProxyType(
-    {"grokking": grokking.train, "linear_network": linear_network.train}
+STUDIES: Mapping[str, ModuleType] = MappingProxyType(
+    {
+        study.__name__.rpartition(".")[2]: study
+        for study in (grokking, induction, linear_network, misalignment)
+    }
 )
 
 
 def record(
-    name: str, out: str | PathLike[str] | None = None, *, progress: bool = True, **options: Any
+    name: str,
+    out: str | PathLike[str] | None = None,
+    *,
+    control: str | None = None,
+    progress: bool = True,
+    **options: Any,
 ) -> TrainingRun:
     """Run a study by name and keep its recording.
 
@@ -31,6 +52,8 @@ def record(
         One of ``STUDIES``.
     out : path, optional
         Where to write; in memory by default.
+    control : str, optional
+        One of the study's ``CONTROLS`` instead of the real run.
     progress : bool
         Show a progress bar.
     **options
@@ -39,13 +62,19 @@ def record(
     Raises
     ------
     OptionError
-        No such study, or it has no such option.
+        No such study, or it has no such control or option.
     StoreExistsError
         Something is at ``out``.
     """
     if name not in STUDIES:
         raise OptionError(f"no study is called {name!r}; there are {', '.join(sorted(STUDIES))}")
-    known = set(inspect.signature(STUDIES[name]).parameters) - {"out", "progress"}
+    study = STUDIES[name]
+    if control is not None and control not in study.CONTROLS:
+        there = ", ".join(study.CONTROLS)
+        raise OptionError(f"{name} has no control {control!r:.60}; it has {there}")
+    known = set(inspect.signature(study.train).parameters) - {"out", "progress"}
     if unknown := sorted(set(options) - known):
         raise OptionError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-    return STUDIES[name](out=out, progress=progress, **options)
+    changed = {} if control is None else study.CONTROLS[control]
+    run: TrainingRun = study.train(out=out, progress=progress, **{**changed, **options})
+    return run

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdmviz import Recorder, open_run
 from rdmviz.errors import OptionError
-from rdmviz.record import Snapshots, distributed, per_sample_cross_entropy
+from rdmviz.record import GaussianSnapshots, Snapshots, distributed, per_sample_cross_entropy
 from rdmviz.record.schedules import Adaptive
 
 X = torch.randn(41, 6, generator=torch.Generator().manual_seed(1))  # odd: the shares differ in size
@@ -120,8 +120,11 @@ def a_share_without_datapoints(rank: int, folder: Path) -> dict:
     return {"losses": None if rank else torch.tensor(recorder.run.loss.to_numpy().tolist())}
 
 
+DRAWN = GaussianSnapshots(draws=12, samples=np.arange(1, 40, 3))
+
+
 def snapshots(rank: int, folder: Path) -> dict:
-    what = Snapshots(every=20, representations=["0", "4"], dtype=np.float16)
+    what = Snapshots(every=20, representations=["0", "4"], dtype=np.float16, gaussian=DRAWN)
     with Recorder(folder / "snapshots", (X, Y), every=EVERY, batch_size=7, snapshots=what) as recorder:
         recorded, saved, _ = train(rank, recorder.record)
     plain, _, _ = train(rank)
@@ -386,14 +389,17 @@ def test_snapshots_of_ranks_are_those_of_one_process(found, folder):
     for rank in ranks:
         for name, weight in rank["plain"].items():
             assert torch.equal(rank["recorded"][name], weight), name
-    what = Snapshots(every=20, representations=["0", "4"], dtype=np.float16)
+    what = Snapshots(every=20, representations=["0", "4"], dtype=np.float16, gaussian=DRAWN)
     one = Recorder(None, (X, Y), every=EVERY, snapshots=what)
     for step, weights in enumerate(ranks[0]["saved"]):
         model = make_model()
         model.load_state_dict(weights)
         one.record(EVERY * step, model)
     run = open_run(folder / "snapshots")
-    assert run.snapshots == one.run.snapshots == {"weights": ["0.weight", "4.weight", "6.weight"], **LAYERS}
+    weights, drawn = ["0.weight", "4.weight", "6.weight"], list(run.gaussian)
+    assert run.snapshots == one.run.snapshots == {"weights": weights, **LAYERS, "gaussian": drawn}
+    np.testing.assert_allclose(run.gaussian.eigenvalues, one.run.gaussian.eigenvalues, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(run.gaussian.mean_loss, one.run.gaussian.mean_loss, rtol=1e-5)
     assert run.snapshot_steps.tolist() == one.run.snapshot_steps.tolist() == [0, 20]
     assert run.weights.identical(one.run.weights)
     for name, layer in run.representations.items():

@@ -296,8 +296,11 @@ def test_metadata_of_tokens(gpt):
         np.testing.assert_array_equal(got.probe["length"], LENGTHS.numpy()[sequence])
         assert got.probe["name"].to_numpy().tolist() == [f"s{i}" for i in sequence]
     assert list(run.probe.data_vars) == ["sequence", "position", "token", "length", "name", "text"]
+    read = recorded(BATCH, gpt, per="token", metadata={"token": texts})
+    np.testing.assert_array_equal(read.probe["token"], texts[sequence, position])
     for metadata, says in (
         ({"token": [1] * N}, "column 'token' is one that"),
+        ({"position": texts}, "column 'position' is one that"),
         ({"a": [1, 2]}, r"expected \(12,\)"),
         (3, "expected a mapping"),
     ):

@@ -344,7 +344,7 @@ def test_a_training_that_is_lost_goes_on_being_recorded():
 
 def test_a_snapshot_shares_no_memory_with_the_network():
     model, seen = convolutional(), {}
-    taker = SnapshotTaker(Snapshots(every=1, representations=["0", "6"]))
+    taker = SnapshotTaker(Snapshots(every=1, representations=["0", "6"]), N)
     with taker.watching(model, as_probe((PICTURES, CLASSES)), seen):
         outputs = model(PICTURES)
     parts = taker.parts(model, seen)

@@ -26,7 +26,7 @@ from rdmviz.store import RunWriter
 from rdmviz.store.layout import PLAIN, is_store_file
 from rdmviz.store.snapshots import SnapshotWriter
 
-KINDS = ("weights", "singular_values", "representations")
+KINDS = ("weights", "singular_values", "representations", "gaussian")
 
 
 def a_run(snapshots: int = 5, seed: int = 0) -> TrainingRun:
@@ -43,6 +43,11 @@ def a_run(snapshots: int = 5, seed: int = 0) -> TrainingRun:
         representations={
             "fc": rng.normal(size=(snapshots, 3, 7)).astype(np.float16),
             "block": rng.normal(size=(snapshots, 3, 5, 2)).astype(np.float32),
+        },
+        gaussian={
+            "eigenvalues": rng.normal(size=(snapshots, 3)),
+            "eigenvectors": rng.normal(size=(snapshots, 2, 3)).astype(np.float32),
+            "draws": rng.normal(size=snapshots),
         },
     )
 
@@ -75,11 +80,13 @@ def test_a_run_shows_its_snapshots():
         "weights": ["fc.weight", "conv.weight", "fc.bias"],
         "singular_values": ["fc.weight"],
         "representations": ["fc", "block"],
+        "gaussian": ["eigenvalues", "eigenvectors", "draws"],
     }
     assert run.weights["conv.weight"].dims == ("snapshot", *(f"conv.weight_axis{axis}" for axis in range(4)))
     assert run.singular_values["fc.weight"].dims == ("snapshot", "fc.weight_mode")
     assert run.representations["fc"].dims == ("snapshot", "sample", "fc_feature")
     assert run.representations["block"].dims == ("snapshot", "sample", "block_position", "block_feature")
+    assert run.gaussian["eigenvectors"].dims == ("snapshot", "leading", "sample")
     np.testing.assert_array_equal(run.weights["step"], [0, 4, 8, 12, 16])
     assert "weights at 5 steps: 'fc.weight', 'conv.weight', 'fc.bias'" in repr(run)
     assert run.tree["weights/fc.weight"].shape == (5, 4, 6)
@@ -166,7 +173,7 @@ def test_one_layer_of_one_snapshot_is_read_and_no_other(tmp_path):
     run.save(tmp_path / "run")
     folder = tmp_path / "run" / "snapshots"
     for chunk in folder.glob("*/*/c/*"):
-        if chunk != folder / "weights" / "fc.weight" / "c" / "3":
+        if chunk.is_dir() and chunk != folder / "weights" / "fc.weight" / "c" / "3":
             shutil.rmtree(chunk)
     opened = open_run(tmp_path / "run")
     np.testing.assert_array_equal(opened.weights["fc.weight"][3], run.weights["fc.weight"][3])
@@ -220,7 +227,7 @@ def disk(monkeypatch):
     return disk
 
 
-@pytest.mark.parametrize("path", ["weights/conv.weight", "representations/block", "step"])
+@pytest.mark.parametrize("path", ["weights/conv.weight", "gaussian/eigenvectors", "gaussian/draws", "step"])
 @pytest.mark.parametrize("before", [0, 2])
 def test_a_full_disk_leaves_no_half_snapshot_and_loses_none(tmp_path, disk, path, before):
     run = a_run()
