@@ -15,6 +15,8 @@ from rdmviz.compute.errors import (
     NonFiniteLossError,
     NullError,
     PlainError,
+    SpinModelError,
+    WeightsError,
     WindowError,
 )
 
@@ -42,6 +44,7 @@ __all__ = [
     "RunNotFoundError",
     "SchemaVersionError",
     "SnapshotError",
+    "SpinModelError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
@@ -49,6 +52,7 @@ __all__ = [
     "StoreUnwritableError",
     "TruncatedStoreError",
     "UnsafeDataError",
+    "WeightsError",
     "WindowError",
 ]
 

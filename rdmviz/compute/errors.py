@@ -52,3 +52,11 @@ class LossShapeError(ComputeError):
 
 class NullError(ComputeError):
     """An option of a null has no meaning, or there is too little to tell noise from modes."""
+
+
+class WeightsError(ComputeError):
+    """A weight matrix has no spectrum to speak of, or an option of the theory has no meaning."""
+
+
+class SpinModelError(ComputeError):
+    """A network has no spin model as it is given, or an option of the model has no meaning."""

@@ -1,0 +1,1 @@
+"""The neighbouring theories: arrays in, arrays out."""
