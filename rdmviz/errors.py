@@ -18,6 +18,8 @@ from rdmviz.compute.errors import (
     NullError,
     PlainError,
     RepresentationError,
+    SpinModelError,
+    WeightsError,
     WindowError,
 )
 
@@ -48,6 +50,7 @@ __all__ = [
     "RunNotFoundError",
     "SchemaVersionError",
     "SnapshotError",
+    "SpinModelError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
@@ -55,6 +58,7 @@ __all__ = [
     "StoreUnwritableError",
     "TruncatedStoreError",
     "UnsafeDataError",
+    "WeightsError",
     "WindowError",
 ]
 

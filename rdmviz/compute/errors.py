@@ -64,3 +64,11 @@ class DistanceError(ComputeError):
 
 class LandscapeError(ComputeError):
     """A depth, weight decay or moment of the data for which there is no landscape."""
+
+
+class WeightsError(ComputeError):
+    """A weight matrix has no spectrum to speak of, or an option of the theory has no meaning."""
+
+
+class SpinModelError(ComputeError):
+    """A network has no spin model as it is given, or an option of the model has no meaning."""
