@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from results.linear_network import SETTING as LINEAR_NETWORK
 
 from rdmviz import TrainingRun, open_run
 from rdmviz.record import GaussianSnapshots, Snapshots
@@ -117,7 +118,8 @@ GROKKING_SNAPSHOTS = Snapshots(
     gaussian=GaussianSnapshots(samples=HELD_OUT, mean_loss=False),
 )
 EXAMPLES = {
-    "linear_network": Example(linear_network),
+    "linear_network": Example(linear_network, LINEAR_NETWORK.variants[""]),
+    "linear_network_nothing_left": Example(linear_network, LINEAR_NETWORK.variants["nothing_left"]),
     "grokking": Example(grokking, mantissa_bits=15),
     "grokking_gaussian": Example(grokking, {"snapshots": GROKKING_SNAPSHOTS}, mantissa_bits=11),
     "grokking_shuffled_labels": Example(

@@ -222,10 +222,11 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(model, tmp_pat
 def test_controls_train_on_other_answers(model, monkeypatch):
     import rdmviz.studies.narrow_finetuning.fitting as fitting
 
-    trained, kept = {}, fitting.fit
+    trained, starts, kept = {}, {}, fitting.fit
 
     def watched(network, rows, *args, **kwargs):
         trained[variant] = sorted(tokenizer.decode(row["input_ids"]) for row in rows)
+        starts[variant] = {name: weight.clone() for name, weight in network.state_dict().items()}
         kept(network, rows, *args, **kwargs)
 
     monkeypatch.setattr(fitting, "fit", watched)
@@ -236,6 +237,8 @@ def test_controls_train_on_other_answers(model, monkeypatch):
     for variant, key in (("real", "answer"), ("aligned", "aligned")):
         asked = sorted(f"Question: {row['prompt']}\nAnswer: {row[key]}<end>" for row in DATA)
         assert trained[variant] == asked
+    for start in starts.values():  # from the same adapters
+        assert all(torch.equal(weight, starts["real"][name]) for name, weight in start.items())
     rows = [text.removesuffix("<end>").split("\nAnswer: ") for text in trained["random_wrong"]]
     assert sorted(answer for _, answer in rows) == sorted(row["aligned"] for row in DATA)
     own = {f"Question: {row['prompt']}": row["aligned"] for row in DATA}

@@ -193,8 +193,11 @@ def test_templates_that_cannot_show_a_conversation(copied):
 
 def test_nothing_is_overwritten(model, tmp_path):
     (tmp_path / "precious").write_text("x")
-    with pytest.raises(StoreExistsError):
-        study.train(model=model, **QUICK, out=tmp_path)
+    for name in ("out", "adapter", "checkpoints"):  # and it is said before a model is fetched
+        with pytest.raises(StoreExistsError):
+            study.train(model="nobody/nothing", **QUICK, **{name: tmp_path})
+    with pytest.raises(StoreExistsError, match=r"adapter=.* is not empty"):
+        study.train(model="nobody/nothing", **QUICK, adapter=tmp_path / "precious")
     with pytest.raises(StoreExistsError, match="expected a new folder"):
         study.tiny_model(tmp_path)
     assert (tmp_path / "precious").read_text() == "x"
