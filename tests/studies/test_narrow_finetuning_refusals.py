@@ -211,9 +211,7 @@ def test_weights_that_are_missing_are_not_made_up(copied):
     weights = load_file(copied / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(
-        CheckpointError, match=r"lacks 1 of its weights, such as model\.layers\.1"
-    ):
+    with pytest.raises(CheckpointError, match=r"lacks 1 of its weights, such as model\.layers\.1"):
         study.train(model=copied, **QUICK)
     (copied / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match="cannot be read"):
