@@ -47,9 +47,7 @@ def main() -> None:
     if not asked.page_only:
         names = tuple(name for name in SETTINGS if name in asked.studies or not asked.studies)
         folder = ROOT / "artifacts" / "results"
-        found = measure_all(
-            names, range(asked.seeds), folder, asked.jobs, lambda line: print(line, flush=True)
-        )
+        found = measure_all(names, range(asked.seeds), folder, asked.jobs)
         together = kept["settings"] | as_json(found)
         kept["settings"] = {name: together[name] for name in SETTINGS if name in together}
         kept["facts"] = {

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rdmviz import __version__
+from rdmviz.cli.finetuning import add_finetune
 from rdmviz.cli.screen import printable
 from rdmviz.errors import PlainError
 from rdmviz.words import count
 
 __all__ = ["STUDIES", "main"]
 
-STUDIES: Final = ("grokking", "induction", "linear_network")  # known without torch
+STUDIES: Final = ("grokking", "induction", "linear_network", "misalignment")  # known without torch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--seed", type=int, default=0, help="seed of data, start and batches (default 0)")
     record.add_argument("--control", metavar="NAME", help="train one of the study's controls instead")
     record.set_defaults(run=_record)
+
+    add_finetune(commands)
 
     info = commands.add_parser("info", help="say what is in a run")
     _add_source(info)

@@ -31,6 +31,7 @@ from rdmviz.store.snapshots import Parts
 __all__ = ["Recorder"]
 
 Metrics = Mapping[str, float] | Callable[[], Mapping[str, float]]
+Measure = Callable[[np.ndarray], Mapping[str, float]]
 
 _KEPT_ON_DEVICE = 2**28  # bytes of a probe that goes through the model in batches
 
@@ -81,6 +82,9 @@ class Recorder:
     every : int, schedule or callable
         Record at steps that are multiples of this; or as a schedule of :mod:`rdmviz.record.schedules` says,
         :class:`LogSpaced` or :class:`Adaptive`; or where ``every(step)`` holds.
+    measure : callable, optional
+        ``measure(losses)`` gives curves that follow from the losses ``(n,)`` of a row, name to number; they
+        are recorded beside its metrics.
     snapshots : Snapshots, optional
         Weights, their singular values, representations or the Gaussian 2RDM to record at sparser steps, and
         losses there, too.
@@ -137,6 +141,7 @@ class Recorder:
         per: str = "sequence",
         metadata: Any = None,
         every: int | Schedule = 1,
+        measure: Measure | None = None,
         snapshots: Snapshots | None = None,
         batch_size: int | None = None,
         dtype: Any = np.float32,
@@ -160,6 +165,7 @@ class Recorder:
         self._probe: Probe | None = None if probe is None else as_probe(probe, loss_fn, per)
         if probe is None and snapshots is not None:
             raise OptionError("record(step, model) takes snapshots, and it needs a probe; pass probe=...")
+        self._measure = measure
         self._taker: SnapshotTaker | None = None
         if self._probe is not None and snapshots is not None:
             self._taker = SnapshotTaker(snapshots, self._probe.samples)
@@ -380,6 +386,8 @@ class Recorder:
         measured: Any = metrics
         if isinstance(metrics, Mapping):
             measured = {name: plain(value) for name, value in metrics.items()}
+        if self._measure is not None and (metrics is None or isinstance(metrics, Mapping)):
+            measured = {**self._measure(np.asarray(row)), **(measured or {})}
         with self._lock:
             if self._writer is None:
                 checked_row(step, row, measured, last=self._last_step)

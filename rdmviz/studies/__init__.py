@@ -1,7 +1,8 @@
 """Small trainings with a known truth, each returning a TrainingRun.
 
 Each study is a module with ``train``; ``CONTROLS``, options of runs in which nothing is to be seen; and
-``transition``, when a run's network reorganised.
+``transition``, when a run's network reorganised. ``narrow_finetuning`` needs a language model, and is none of
+``STUDIES``, which train with no more than a seed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,23 @@ from typing import Any
 import rdmviz.record  # noqa: F401  # first, because it names the extra to install where torch is missing
 from rdmviz.errors import OptionError
 from rdmviz.run import TrainingRun
-from rdmviz.studies import grokking, induction, linear_network
+from rdmviz.studies import grokking, induction, linear_network, misalignment, narrow_finetuning
 
-__all__ = ["STUDIES", "grokking", "induction", "linear_network", "record"]
+__all__ = [
+    "STUDIES",
+    "grokking",
+    "induction",
+    "linear_network",
+    "misalignment",
+    "narrow_finetuning",
+    "record",
+]
 
 STUDIES: Mapping[str, ModuleType] = MappingProxyType(
-    {study.__name__.rpartition(".")[2]: study for study in (grokking, induction, linear_network)}
+    {
+        study.__name__.rpartition(".")[2]: study
+        for study in (grokking, induction, linear_network, misalignment)
+    }
 )
 
 

@@ -3,34 +3,58 @@
 Power, Burda, Edwards, Babuschkin and Misra, "Grokking: generalization beyond overfitting on small
 algorithmic datasets" (arXiv:2201.02177). Half of all pairs are trained on; a probe set of training and
 held-out pairs is watched. Two controls never generalise: shuffled labels, and no weight decay.
+
+A network that understands the task has embedded the numbers on circles, a few frequencies of them (Nanda,
+Chan, Lieberum, Smith and Steinhardt, "Progress measures for grokking via mechanistic interpretability",
+arXiv:2301.05217): how much of the embeddings lies in their strongest frequencies is measured, too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral, Real
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm.auto import trange
 
+from rdmviz.compute.rdm.residues import frequency_power
 from rdmviz.errors import OptionError
-from rdmviz.record import Recorder
+from rdmviz.record import Recorder, Snapshots
 from rdmviz.run import TrainingRun
 from rdmviz.studies.threads import alone
 from rdmviz.studies.transition import Transition, crossing
 
-__all__ = ["CONTROLS", "ModularAddition", "train", "transition"]
+__all__ = ["CONTROLS", "KEY_FREQUENCIES", "ModularAddition", "embedding_power", "train", "transition"]
 
 CONTROLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"shuffled_labels": {"shuffle_labels": True}, "no_weight_decay": {"weight_decay": 0.0}}
 )
 """Options of the runs that never generalise."""
+
+KEY_FREQUENCIES = 5
+"""How many frequencies the metric ``fourier_concentration`` counts: of 26 of modulus 53."""
+
+
+_TINY, _ANY = math.nextafter(0.0, 1.0), 2**63
+_WHOLE = {
+    "seed": (0, _ANY, "an integer, at least 0, below 2**63"),
+    "modulus": (2, 1001, "an integer from 2 to 1000: all pairs are looked at in every recorded step"),
+    **dict.fromkeys(("steps", "every", "batch_size", "probe_size"), (1, _ANY, "an integer, at least 1")),
+}
+_REAL = {
+    "train_fraction": (_TINY, 1, "a number between 0 and 1, neither included"),
+    "weight_decay": (0, math.inf, "a finite number, at least 0"),
+    "learning_rate": (_TINY, math.inf, "a finite number above 0"),
+}
 
 
 class ModularAddition(nn.Module):
@@ -105,6 +129,7 @@ def train(
     learning_rate: float = 1e-3,
     batch_size: int = 512,
     probe_size: int = 300,
+    snapshots: Snapshots | None = None,
     out: str | PathLike[str] | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -128,7 +153,10 @@ def train(
     learning_rate, batch_size : float, int
         Of AdamW with ``betas=(0.9, 0.98)``.
     probe_size : int
-        How many training pairs, and as many held-out pairs, are watched.
+        How many training pairs, and as many held-out pairs, are watched; the training pairs are the first
+        datapoints.
+    snapshots : Snapshots, optional
+        What else is recorded: weights, or the Gaussian 2RDM. Let ``every`` there be a multiple of ``every``.
     out : path, optional
         Where to keep the run; in memory by default.
     overwrite : bool
@@ -140,31 +168,25 @@ def train(
     -------
     TrainingRun
         Loss in nats of ``2 * probe_size`` pairs. Probe: ``a``, ``b``, ``target``, ``split``. Metrics:
-        ``train_accuracy``, ``test_accuracy``, ``train_loss``, ``test_loss`` over all pairs.
+        ``train_accuracy``, ``test_accuracy``, ``train_loss``, ``test_loss`` over all pairs, and
+        ``fourier_concentration``, the share of the five strongest frequencies in the power of the embeddings.
 
     Raises
     ------
     OptionError
         An option has no meaning, such as a probe larger than either half of the pairs.
     """
-    if modulus < 2 or not 0 < train_fraction < 1 or min(steps, every, batch_size, probe_size) < 1:
-        raise OptionError(
-            f"steps={steps}, every={every}, modulus={modulus}, train_fraction={train_fraction}, "
-            f"batch_size={batch_size}, probe_size={probe_size}; expected modulus >= 2, a fraction "
-            "between 0 and 1, and at least 1 for the others"
-        )
-    options = {
-        "study": "grokking",
-        "seed": seed,
+    numbers = {
         "steps": steps,
         "every": every,
         "modulus": modulus,
         "train_fraction": train_fraction,
-        "shuffle_labels": shuffle_labels,
         "weight_decay": weight_decay,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
     }
+    _check(seed=seed, shuffle_labels=shuffle_labels, probe_size=probe_size, **numbers)
+    options = {"study": "grokking", "seed": seed, **numbers, "shuffle_labels": shuffle_labels}
     with alone(seed):
         task = _Task.draw(modulus, train_fraction, shuffle_labels)
         watched = task.watched(probe_size)
@@ -179,6 +201,7 @@ def train(
             metadata=task.describe(watched),
             every=every,
             name=_name(shuffle_labels, weight_decay),
+            snapshots=snapshots,
             attrs=options,
             overwrite=overwrite,
         ) as recorder:
@@ -199,6 +222,34 @@ def transition(run: TrainingRun) -> Transition:
     return crossing(run, "test_accuracy", (0.1, 0.5, 0.9), "Test accuracy")
 
 
+def embedding_power(embedding: np.ndarray) -> np.ndarray:
+    """Return how the embedding of the numbers modulo ``p`` is spread over the frequencies 1, 2, ...
+
+    Parameters
+    ----------
+    embedding : ndarray, shape (p, features)
+        Such as a snapshot of the parameter ``first.weight``.
+
+    Returns
+    -------
+    ndarray, shape (p // 2,)
+        Share of each frequency in the power, the mean aside.
+    """
+    return frequency_power(embedding.T.astype(np.float64), np.arange(len(embedding)), len(embedding))
+
+
+def _check(*, shuffle_labels: Any, **numbers: Any) -> None:
+    """Raise OptionError unless every option of ``train`` has a meaning."""
+    if not isinstance(shuffle_labels, bool):
+        raise OptionError(f"shuffle_labels={shuffle_labels!r:.60}; expected True or False")
+    for name, value in numbers.items():
+        whole = name in _WHOLE
+        low, high, expected = _WHOLE[name] if whole else _REAL[name]
+        number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+        if not number or not low <= value < high:
+            raise OptionError(f"{name}={value!r:.60}; expected {expected}")
+
+
 def _batches(train: Tensor, size: int) -> Iterator[Tensor]:
     """Shuffled batches without end; a remainder smaller than a batch is left to the next shuffle."""
     size = min(size, len(train))
@@ -207,15 +258,18 @@ def _batches(train: Tensor, size: int) -> Iterator[Tensor]:
         yield from order[: len(train) // size * size].reshape(-1, size).unbind()
 
 
-def _metrics(model: nn.Module, task: _Task) -> dict[str, float]:
+def _metrics(model: ModularAddition, task: _Task) -> dict[str, float]:
     logits = model(task.pairs)
     losses = cross_entropy(logits, task.targets, reduction="none")
     right = (logits.argmax(dim=1) == task.targets).float()
+    powers = [embedding_power(one.weight.numpy(force=True)) for one in (model.first, model.second)]
+    strongest = np.sort(np.mean(powers, axis=0))[-KEY_FREQUENCIES:]
     return {
         "train_accuracy": right[task.train].mean().item(),
         "test_accuracy": right[task.test].mean().item(),
         "train_loss": losses[task.train].mean().item(),
         "test_loss": losses[task.test].mean().item(),
+        "fourier_concentration": float(strongest.sum()),
     }
 
 

@@ -141,9 +141,9 @@ def train(
     -------
     TrainingRun
         Loss in nats of ``probe_size * (length - 1)`` tokens. Probe: ``sequence``, ``position``, ``token``,
-        ``type``, ``text`` and ``lag`` as :meth:`rdmviz.studies.repeats.Read.describe` says. Metrics on
-        further sequences with repeats: ``prefix_matching``, attention from the place before repeated tokens
-        to what followed earlier occurrences of the token there, of the head that has most;
+        ``type``, ``text``, ``candidates`` and ``lag`` as :meth:`rdmviz.studies.repeats.Read.describe`
+        says. Metrics on further sequences with repeats: ``prefix_matching``, attention from the place before
+        repeated tokens to what followed earlier occurrences of the token there, of the head that has most;
         ``previous_token``, attention to the token before, of the head that has most; ``loss_repeated`` and
         ``loss_other``; ``in_context_loss``, loss in the last quarter of a sequence minus that in the first.
 

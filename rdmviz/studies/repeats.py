@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 __all__ = ["WORDS", "Read", "draw"]
 
@@ -93,6 +94,12 @@ class Read:
         """Which tokens come where something else came before, bool ``(n, length - 1)``."""
         return self.followers.any(dim=2) & ~self.repeated
 
+    @property
+    def candidates(self) -> Tensor:
+        """How many different tokens there are among the followers of each, int ``(n, length - 1)``."""
+        kinds = one_hot(self.tokens).float()
+        return (self.followers.float() @ kinds > 0).sum(dim=2)
+
     def describe(self) -> dict[str, Any]:
         """Return facts about every token, arrays ``(n, length)``.
 
@@ -101,8 +108,9 @@ class Read:
         dict
             ``token``, its word. ``type``: ``"repeated"`` if it followed the token before it earlier, too, and
             so can be copied; ``"misleading"`` if only something else did; ``"new"`` if the token before it is
-            there for the first time. ``text``, what stands before it and the word in brackets. ``lag``, how
-            far back it can be copied from last; NaN where it cannot.
+            there for the first time. ``text``, what stands before it and the word in brackets.
+            ``candidates``, how many different words followed the token before it earlier: induction alone
+            cannot choose among them. ``lag``, how far back it can be copied from last; NaN where it cannot.
         """
         words = np.array(WORDS)[self.tokens.numpy()]
         kind = np.where(self.repeated, "repeated", np.where(self.misleading, "misleading", "new"))
@@ -113,6 +121,7 @@ class Read:
             "token": words,
             "type": np.insert(kind, 0, "new", axis=1),
             "text": np.array([[_text(row, place) for place in range(len(row))] for row in words.tolist()]),
+            "candidates": np.insert(self.candidates.numpy(), 0, 0, axis=1),
             "lag": np.insert(lag.numpy(), 0, np.nan, axis=1),
         }
 

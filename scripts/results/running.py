@@ -19,7 +19,7 @@ from rdmviz import open_run
 from results.measured import Measured
 from results.setting import Setting
 
-__all__ = ["SETTINGS", "measure_all", "settings"]
+__all__ = ["SETTINGS", "measure_all", "measured_run", "settings"]
 
 SETTINGS = ("linear_network", "induction", "grokking", "misalignment")
 
@@ -65,8 +65,12 @@ def measure_all(
 
 
 def _measured(name: str, variant: str, seed: int, folder: Path) -> Measured:
-    setting = settings((name,))[name]
-    path, facts = _trained(setting, variant, seed, folder / name)
+    return measured_run(settings((name,))[name], variant, seed, folder)
+
+
+def measured_run(setting: Setting, variant: str, seed: int, folder: Path) -> Measured:
+    """Train a variant in this process, unless its recording is in a folder, and measure it."""
+    path, facts = _trained(setting, variant, seed, folder / setting.name)
     run = open_run(path)
     passed = setting.study.transition(run)
     return Measured(

@@ -1,4 +1,4 @@
-"""The Gaussian 2RDM beside the map in a page: it follows time by snapshots, and shares the hand."""
+"""The Gaussian 2RDM beside the map in a page: it follows time by snapshots, with one selection and hover."""
 
 from __future__ import annotations
 

@@ -398,3 +398,23 @@ def test_recording_a_model_needs_a_probe():
         Recorder().record(0, nn.Linear(2, 2))
     with pytest.raises(TruncatedStoreError, match="nothing was recorded"):
         _ = Recorder().run
+
+
+def test_curves_that_follow_from_the_losses_are_measured(tmp_path):
+    """They are recorded beside the metrics of a row, which go before them where both have a name."""
+    torch.manual_seed(0)
+    probe = torch.randn(5, 2), torch.randn(5, 1)
+    model = nn.Linear(2, 1)
+    measure = {"measure": lambda losses: {"worst": losses.max(), "lr": -1.0}}
+    with Recorder(tmp_path / "run", probe, **measure, dtype="float64") as recorder:
+        recorder.record(0, model, metrics={"lr": 0.5})
+        recorder.record(1, model, metrics=lambda: {"lr": 0.25})
+    run = recorder.run
+    np.testing.assert_array_equal(run.metrics["worst"], run.loss.max("sample"))
+    assert run.metrics["lr"].to_numpy().tolist() == [0.5, 0.25]
+    with Recorder(None, **measure) as recorder:
+        recorder.append(0, torch.tensor([1.0, 3.0]))
+    assert {name: float(curve[0]) for name, curve in recorder.run.metrics.items()} == {
+        "worst": 3.0,
+        "lr": -1.0,
+    }

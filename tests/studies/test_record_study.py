@@ -10,11 +10,13 @@ from rdmviz.studies import STUDIES, record
 from rdmviz.studies.transition import Transition
 
 FEW = {"progress": False, "steps": 8, "every": 4, "seed": 3}
+EARLIER = {"misalignment": {"pretraining": 4}}
+"""What comes before the transition, shorter, too."""
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
 def test_records_to_a_path(tmp_path, name):
-    record(name, tmp_path / name, **FEW)
+    record(name, tmp_path / name, **(FEW | EARLIER.get(name, {})))
     run = open_run(tmp_path / name)
     assert run.attrs["study"] == name
     assert run.attrs["seed"] == 3
@@ -25,8 +27,9 @@ def test_records_to_a_path(tmp_path, name):
     ("name", "control"), [(name, control) for name, study in STUDIES.items() for control in study.CONTROLS]
 )
 def test_records_every_control_under_a_name_of_its_own(name, control):
-    run = record(name, control=control, **FEW)
-    assert run.name != record(name, **FEW).name
+    options = FEW | EARLIER.get(name, {})
+    run = record(name, control=control, **options)
+    assert run.name != record(name, **options).name
     assert isinstance(STUDIES[name].transition(run), Transition)
 
 
