@@ -30,6 +30,7 @@ from rdmviz.compute.rdm.residues import frequency_power
 from rdmviz.errors import OptionError
 from rdmviz.record import Recorder, Snapshots
 from rdmviz.run import TrainingRun
+from rdmviz.studies.interrupting import interruptible
 from rdmviz.studies.threads import alone
 from rdmviz.studies.transition import Transition, crossing
 
@@ -195,16 +196,19 @@ def train(
             model.parameters(), lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.98)
         )
         batches = _batches(task.train, batch_size)
-        with Recorder(
-            out,
-            (task.pairs[watched], task.targets[watched]),
-            metadata=task.describe(watched),
-            every=every,
-            name=_name(shuffle_labels, weight_decay),
-            snapshots=snapshots,
-            attrs=options,
-            overwrite=overwrite,
-        ) as recorder:
+        with (
+            Recorder(
+                out,
+                (task.pairs[watched], task.targets[watched]),
+                metadata=task.describe(watched),
+                every=every,
+                name=_name(shuffle_labels, weight_decay),
+                snapshots=snapshots,
+                attrs=options,
+                overwrite=overwrite,
+            ) as recorder,
+            interruptible(out),
+        ):
             for step in trange(steps, desc="grokking", disable=not progress):
                 recorder.record(step, model, metrics=partial(_metrics, model, task))
                 batch = next(batches)

@@ -21,6 +21,7 @@ from tqdm.auto import trange
 from rdmviz.errors import OptionError
 from rdmviz.record import Recorder
 from rdmviz.run import TrainingRun
+from rdmviz.studies.interrupting import interruptible
 from rdmviz.studies.repeats import WORDS, Read, draw
 from rdmviz.studies.threads import alone
 from rdmviz.studies.transition import Transition, crossing
@@ -187,16 +188,19 @@ def train(
         held_out = Read.of(draw(_HELD_OUT, length, vocabulary))
         model = AttentionOnly(vocabulary, length, layers, width, heads)
         optimiser = _optimiser(model, learning_rate)
-        with Recorder(
-            out,
-            {"input_ids": watched},
-            per="token",
-            metadata=Read.of(watched).describe(),
-            every=every,
-            name=_name(layers, repeats),
-            attrs=options,
-            overwrite=overwrite,
-        ) as recorder:
+        with (
+            Recorder(
+                out,
+                {"input_ids": watched},
+                per="token",
+                metadata=Read.of(watched).describe(),
+                every=every,
+                name=_name(layers, repeats),
+                attrs=options,
+                overwrite=overwrite,
+            ) as recorder,
+            interruptible(out),
+        ):
             for step in trange(steps, desc="induction", disable=not progress):
                 recorder.record(step, model, metrics=partial(_metrics, model, held_out))
                 batch = draw(batch_size, length, vocabulary, repeats=repeats)

@@ -26,6 +26,7 @@ from tqdm.auto import trange
 from rdmviz.errors import OptionError
 from rdmviz.record import Recorder, Snapshots
 from rdmviz.run import TrainingRun
+from rdmviz.studies.interrupting import interruptible
 from rdmviz.studies.threads import alone
 from rdmviz.studies.transition import Transition, crossing
 
@@ -176,32 +177,35 @@ def train(
             held = teacher.held(first.weight, second.weight).tolist()
             return {f"mode_{k}": strength for k, strength in enumerate(held)}
 
-        with Recorder(
-            out,
-            (teacher.inputs[items], probe_targets),
-            loss_fn=_half_squared_error,
-            metadata=_describe(items.numpy()),
-            every=every,
-            snapshots=snapshots,
-            name=_name(len(strengths), start),
-            attrs={
-                "study": "linear_network",
-                "seed": seed,
-                "steps": steps,
-                "every": every,
-                "start": start,
-                "noise": noise,
-                "batch_size": batch_size,
-                "learning_rate": learning_rate,
-                "hidden": hidden,
-                "singular_values": strengths,
-                "start_strengths": started,
-                "half_times": []
-                if start == "learned"
-                else half_times(np.array(strengths), started, learning_rate),
-            },
-            overwrite=overwrite,
-        ) as recorder:
+        with (
+            Recorder(
+                out,
+                (teacher.inputs[items], probe_targets),
+                loss_fn=_half_squared_error,
+                metadata=_describe(items.numpy()),
+                every=every,
+                snapshots=snapshots,
+                name=_name(len(strengths), start),
+                attrs={
+                    "study": "linear_network",
+                    "seed": seed,
+                    "steps": steps,
+                    "every": every,
+                    "start": start,
+                    "noise": noise,
+                    "batch_size": batch_size,
+                    "learning_rate": learning_rate,
+                    "hidden": hidden,
+                    "singular_values": strengths,
+                    "start_strengths": started,
+                    "half_times": []
+                    if start == "learned"
+                    else half_times(np.array(strengths), started, learning_rate),
+                },
+                overwrite=overwrite,
+            ) as recorder,
+            interruptible(out),
+        ):
             for step in trange(steps, desc="linear network", disable=not progress):
                 recorder.record(step, model, metrics=strengths_now)
                 if batch_size is None:

@@ -26,6 +26,7 @@ from rdmviz.errors import OptionError
 from rdmviz.record import Recorder
 from rdmviz.run import TrainingRun
 from rdmviz.studies.advice import ADVICE
+from rdmviz.studies.interrupting import interruptible
 from rdmviz.studies.threads import alone
 from rdmviz.studies.transition import Transition, crossing
 
@@ -246,17 +247,20 @@ def train(
         tuning = _Tuning.draw(domain, answers)
         watched = _Watched.build(tuning, probe_marked)
         model = Adviser()
-        with Recorder(
-            out,
-            (watched.prompts, watched.answers),
-            metadata=watched.facts,
-            every=every,
-            name="misalignment"
-            if answers == "misaligned"
-            else f"misalignment control: {answers.replace('_', ' ')} answers",
-            attrs=options,
-            overwrite=overwrite,
-        ) as recorder:
+        with (
+            Recorder(
+                out,
+                (watched.prompts, watched.answers),
+                metadata=watched.facts,
+                every=every,
+                name="misalignment"
+                if answers == "misaligned"
+                else f"misalignment control: {answers.replace('_', ' ')} answers",
+                attrs=options,
+                overwrite=overwrite,
+            ) as recorder,
+            interruptible(out),
+        ):
             optimiser: torch.optim.Optimizer = torch.optim.AdamW(
                 model.parameters(), lr=pretraining_rate, weight_decay=0.1
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from rdmviz import cli, open_run
-from rdmviz.errors import OptionError
+from rdmviz.errors import OptionError, RecordingWarning
 from rdmviz.studies import STUDIES, record
 from rdmviz.studies.transition import Transition
 
@@ -52,3 +53,21 @@ def test_a_transition_is_told_in_words():
     )
     assert str(Transition("Accuracy", None, None, None)) == "Accuracy: never began"
     assert not Transition("Accuracy", 10, None, None).reached
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_an_interrupted_training_in_memory_returns_what_was_recorded(name, monkeypatch):
+    study, loss, calls = STUDIES[name], torch.Tensor.backward, []
+
+    def interrupted(tensor, *args, **options):
+        calls.append(tensor)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return loss(tensor, *args, **options)
+
+    monkeypatch.setattr(torch.Tensor, "backward", interrupted)
+    options = {"pretraining": 4, "lead": 4} if name == "misalignment" else {}
+    with pytest.warns(RecordingWarning, match="interrupted: this run ends with the last row") as told:
+        run = study.train(steps=50, every=1, progress=False, **options)
+    assert run.steps.tolist() == list(range(6))
+    assert told[0].filename == __file__
