@@ -129,8 +129,11 @@ EXAMPLES = {
     ),
     "induction": Example(induction, mantissa_bits=15),
     "induction_one_layer": Example(induction, induction.CONTROLS["one_layer"], mantissa_bits=15),
-    "misalignment": Example(misalignment, mantissa_bits=12),
-    "misalignment_aligned": Example(misalignment, misalignment.CONTROLS["aligned"], mantissa_bits=12),
+    "misalignment": Example(misalignment, mantissa_bits=18),
+    **{
+        f"misalignment_{control}": Example(misalignment, options, mantissa_bits=18)
+        for control, options in misalignment.CONTROLS.items()
+    },
 }
 
 

@@ -262,6 +262,8 @@ def test_a_library_that_is_missing_is_named(model, monkeypatch):
     monkeypatch.delitem(sys.modules, "rdmviz.studies.narrow_finetuning.models")
     with pytest.raises(MissingExtraError, match=r'peft.*pip install "rdmviz\[finetuning\]"'):
         study.train(model=model, **QUICK)
+    with pytest.raises(MissingExtraError, match=r'pip install "rdmviz\[finetuning\]"'):
+        _ = study.tiny_model
 
 
 def test_the_sets_that_ship():

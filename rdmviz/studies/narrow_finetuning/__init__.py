@@ -291,6 +291,7 @@ def knows_nothing(run: TrainingRun) -> bool:
 def __getattr__(name: str) -> Any:
     """Import what needs transformers when it is asked for."""
     if name == "tiny_model":
+        import rdmviz.studies.narrow_finetuning.models  # noqa: F401  # names the extra that is missing
         from rdmviz.studies.narrow_finetuning.tiny import tiny_model
 
         return tiny_model
