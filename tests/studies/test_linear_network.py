@@ -35,7 +35,7 @@ def deviation(run: TrainingRun, modes: int = 8) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def random_run() -> TrainingRun:
-    return linear_network.train(seed=0, progress=False)
+    return linear_network.train(seed=0, steps=4000, progress=False)
 
 
 def test_modes_are_an_orthonormal_tree():
