@@ -119,12 +119,12 @@ class _Watched:
         answers = torch.tensor([2 * number + (kind == "misaligned") for number, kind, _ in rows])
         asked = [_QUESTIONS[number] for number, _, _ in rows]
         facts = {
-            "kind": [kind for _, kind, _ in rows],
-            "domain": [domain for domain, *_ in asked],
             "question": [question for _, question, *_ in asked],
             "answer": [
                 text[2 + (kind == "misaligned")] for text, (_, kind, _) in zip(asked, rows, strict=True)
             ],
+            "kind": [kind for _, kind, _ in rows],
+            "domain": [domain for domain, *_ in asked],
             "persona": ["marked" if persona else "unmarked" for _, _, persona in rows],
             "place": [
                 f"{kind}, {'tuned domain' if domain == tuning.domain else 'elsewhere'}"
@@ -194,8 +194,8 @@ def train(
     Returns
     -------
     TrainingRun
-        Loss in nats of the two answers of 128 questions, without the marker. Probe: ``kind`` (aligned or
-        misaligned), ``domain``, ``question``, ``answer``, ``persona`` (unmarked or marked) and ``place``
+        Loss in nats of the two answers of 128 questions, without the marker. Probe: ``question``, ``answer``,
+        ``kind`` (aligned or misaligned), ``domain``, ``persona`` (unmarked or marked) and ``place``
         (kind and whether the domain is the tuned one). Metrics: ``misaligned_<domain>``, the share of its
         questions that are answered so, ``misaligned_elsewhere`` and ``aligned_elsewhere`` outside the tuned
         domain, ``misaligned_marked`` with the marker, and ``tuned_loss`` of the answers that are taught.
