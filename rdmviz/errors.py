@@ -10,11 +10,16 @@ from __future__ import annotations
 from rdmviz.compute.errors import (
     ComputeError,
     DetrendError,
+    DistanceError,
     FlatWindowError,
+    LandscapeError,
     LossShapeError,
     NonFiniteLossError,
     NullError,
     PlainError,
+    RepresentationError,
+    SpinModelError,
+    WeightsError,
     WindowError,
 )
 
@@ -24,9 +29,11 @@ __all__ = [
     "ChunkError",
     "ComputeError",
     "DetrendError",
+    "DistanceError",
     "DuplicateRowsError",
     "ExampleNotFoundError",
     "FlatWindowError",
+    "LandscapeError",
     "LossShapeError",
     "MetricError",
     "MissingExtraError",
@@ -39,9 +46,11 @@ __all__ = [
     "ProbeError",
     "RankError",
     "RecordingWarning",
+    "RepresentationError",
     "RunNotFoundError",
     "SchemaVersionError",
     "SnapshotError",
+    "SpinModelError",
     "StepNotFoundError",
     "StepsError",
     "StoreExistsError",
@@ -49,6 +58,7 @@ __all__ = [
     "StoreUnwritableError",
     "TruncatedStoreError",
     "UnsafeDataError",
+    "WeightsError",
     "WindowError",
 ]
 

@@ -17,13 +17,17 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from results.linear_network import SETTING as LINEAR_NETWORK
 
 from rdmviz import TrainingRun, open_run
+from rdmviz.record import GaussianSnapshots, Snapshots
 from rdmviz.studies import grokking, induction, linear_network, misalignment
 
 FOLDER = Path(__file__).parent.parent / "rdmviz" / "recordings"
 WINDOW = 64
 MOST_BYTES = 3_000_000
+SNAPSHOT_BITS = 7
+HELD_OUT = tuple(range(300, 600))  # of grokking
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,37 @@ def reduced(run: TrainingRun, bits: int) -> TrainingRun:
             "loss_mantissa_bits": bits,
             "rounding_error_window_64_linear": rounding_error(exact, coarse),
         },
+        **coarse_snapshots(run),
     )
 
 
+def coarse_snapshots(run: TrainingRun) -> dict[str, Any]:
+    """Return the snapshots of a run, what is large of them rounded: weights and eigenvectors, to be seen."""
+    kept: dict[str, Any] = {"snapshot_steps": run.snapshot_steps} if run.snapshots else {}
+    for kind, names in run.snapshots.items():
+        arrays = {name: getattr(run, kind)[name].to_numpy() for name in names}
+        kept[kind] = {
+            name: rounded(values, SNAPSHOT_BITS) if values.dtype == np.float32 else values
+            for name, values in arrays.items()
+        }
+    return kept
+
+
+GROKKING_SNAPSHOTS = Snapshots(
+    every=200,
+    layers=["first.weight"],
+    gaussian=GaussianSnapshots(samples=HELD_OUT, mean_loss=False),
+)
 EXAMPLES = {
-    "linear_network": Example(linear_network),
+    "linear_network": Example(linear_network, LINEAR_NETWORK.variants[""]),
+    "linear_network_nothing_left": Example(linear_network, LINEAR_NETWORK.variants["nothing_left"]),
     "grokking": Example(grokking, mantissa_bits=15),
+    "grokking_gaussian": Example(grokking, {"snapshots": GROKKING_SNAPSHOTS}, mantissa_bits=11),
+    "grokking_shuffled_labels": Example(
+        grokking,
+        {"snapshots": GROKKING_SNAPSHOTS, **grokking.CONTROLS["shuffled_labels"]},
+        mantissa_bits=11,
+    ),
     "induction": Example(induction, mantissa_bits=15),
     "induction_one_layer": Example(induction, induction.CONTROLS["one_layer"], mantissa_bits=15),
     "misalignment": Example(misalignment, mantissa_bits=18),

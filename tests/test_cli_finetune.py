@@ -20,8 +20,8 @@ def test_from_nothing_to_a_run(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "Recorded 3 rows of 112 answers" in told
     assert "weights on 48 examples" in told
-    assert "outside the narrow domain: " in told
     assert "nothing of emergent misalignment" in told
+    assert "began" not in told  # what is chance is not told as a transition
     run = open_run(out)
     assert run.steps.tolist() == [0, 2, 4]
     assert run.attrs["target_modules"] == ["q_proj", "v_proj"]

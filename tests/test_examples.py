@@ -13,7 +13,8 @@ from rdmviz.errors import ExampleNotFoundError
 
 
 def test_studies_ship():
-    assert {"grokking", "induction", "induction_one_layer", "linear_network"} <= set(list_examples())
+    grokking = {"grokking", "grokking_gaussian", "grokking_shuffled_labels"}
+    assert grokking | {"induction", "induction_one_layer", "linear_network"} <= set(list_examples())
 
 
 @pytest.mark.parametrize("name", list_examples())
@@ -70,3 +71,16 @@ def test_an_unknown_name_lists_the_known_ones():
     for odd in (None, 3, "../run"):
         with pytest.raises(ExampleNotFoundError, match="there are"):
             load_example(odd)
+
+
+def test_grokking_recordings_hold_the_gaussian_2rdm_and_the_embeddings_of_a_run_and_its_control():
+    run, control = load_example("grokking_gaussian"), load_example("grokking_shuffled_labels")
+    assert run.first_step("test_accuracy", at_least=0.9) is not None
+    assert control.metrics["test_accuracy"].max() < 0.05
+    for one in (run, control):
+        assert one.snapshots["weights"] == ["first.weight"]
+        assert one.snapshot_steps.tolist() == list(range(0, 10_001, 200))
+        held_out = one.probe["split"].to_numpy() == "held-out"
+        vectors = one.gaussian["eigenvectors"].to_numpy()
+        np.testing.assert_array_equal(np.isnan(vectors).any(axis=(0, 1)), ~held_out)
+        np.testing.assert_allclose(np.nansum(vectors**2, axis=2), 1, rtol=0.01)  # rounded

@@ -13,7 +13,7 @@ __all__ = ["add_finetune"]
 _PASSED_ON = (
     "seed", "model", "data", "probe", "steps", "every", "learning_rate", "batch_size", "max_length",
     "lora_rank", "lora_alpha", "target_modules", "chat", "probe_batch_size", "device", "threads", "dtype",
-    "adapter", "out", "overwrite",
+    "adapter", "checkpoints", "checkpoint_every", "resume", "out", "overwrite",
 )  # fmt: skip
 
 
@@ -41,6 +41,9 @@ def add_finetune(commands: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     parser.add_argument("--adapter", metavar="DIR", help="where to keep the trained adapters")
+    parser.add_argument("--checkpoints", metavar="DIR", help="where to keep the last checkpoint")
+    parser.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between two (default 100)")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint, in the run at PATH")
     told = parser.add_argument_group("what is trained on, and what is watched")
     told.add_argument("--data", metavar="FILE", help='JSONL of {"prompt", "answer"} or {"messages"}')
     told.add_argument(
@@ -95,9 +98,10 @@ def _finetune(options: argparse.Namespace) -> int:
     trained, weights = run.attrs["weights_trained"], run.attrs["weights"]
     print(f"Recorded {run.n_steps:,} rows of {run.n_samples:,} answers in {out}")
     print(f"Trained {trained:,} of {weights:,} weights on {run.attrs['examples']:,} examples")
-    print(study.transition(run))
     if study.knows_nothing(run):
         print("The model knew nothing to begin with (its losses are those of chance): this shows that")
         print("everything runs, and nothing of emergent misalignment")
+    else:
+        print(study.transition(run))
     print(f"Open it with: rdmviz.explore(rdmviz.open_run({options.out!r}))")
     return 0

@@ -52,3 +52,23 @@ class LossShapeError(ComputeError):
 
 class NullError(ComputeError):
     """An option of a null has no meaning, or there is too little to tell noise from modes."""
+
+
+class RepresentationError(ComputeError):
+    """Representations without distances: wrong shape, changing width, NaN, zero vectors under arccos."""
+
+
+class DistanceError(ComputeError):
+    """The metric is unknown, or a matrix of distances or its spectrum does not hold what is asked of it."""
+
+
+class LandscapeError(ComputeError):
+    """A depth, weight decay or moment of the data for which there is no landscape."""
+
+
+class WeightsError(ComputeError):
+    """A weight matrix has no spectrum to speak of, or an option of the theory has no meaning."""
+
+
+class SpinModelError(ComputeError):
+    """A network has no spin model as it is given, or an option of the model has no meaning."""

@@ -23,6 +23,7 @@ from torch.func import functional_call, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rdmviz.errors import OptionError
+from rdmviz.record.compiling import not_compiled
 from rdmviz.record.probe import Probe
 
 __all__ = ["Batches", "Copies", "batches"]
@@ -100,7 +101,7 @@ def batches(copies: Copies, weights: Mapping[str, Tensor], nbytes: int, draws: i
     n = copies.probe.items
     watched = _Allocations()
     few = replace(copies, probe=copies.probe.part(slice(2)))
-    with watched:
+    with not_compiled(), watched:
         few.losses(weights, 2)
     largest, total = max(watched.largest // 2, 1), watched.total // 2 + 1
     # twice: a batched kernel may want its weights in another order
@@ -132,6 +133,10 @@ class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # nor here
         self.largest = self.total = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # what skips it loads all of it: seconds, for a process that compiles nothing
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
-import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rdmviz.errors import OptionError, SnapshotError
+from rdmviz.record.compiling import not_compiled
 from rdmviz.record.gaussian_snapshots import DrawnModes, GaussianSnapshots, Sharing
 from rdmviz.record.probe import Probe
 from rdmviz.record.schedules import checked_schedule
@@ -182,7 +182,7 @@ class SnapshotTaker:
         outputs: dict[str, list[Tensor]] = {name: [] for name in modules}
         with ExitStack() as hooks:
             if modules:
-                hooks.enter_context(_not_compiled())
+                hooks.enter_context(not_compiled())
             for name, module in modules.items():
                 hook = module.register_forward_hook(self._keeping(name, outputs[name]))
                 hooks.callback(hook.remove)
@@ -202,7 +202,7 @@ class SnapshotTaker:
         """Return the Gaussian 2RDM, if it is taken: see :meth:`DrawnModes.parts`."""
         if self._drawn is None:
             return {}
-        with _not_compiled():
+        with not_compiled():
             return self._drawn.parts(_inner(model), probe, losses, sharing)
 
     def parts(
@@ -302,13 +302,6 @@ def _inner(model: nn.Module) -> nn.Module:
             model = inner
         else:
             return model
-
-
-def _not_compiled() -> AbstractContextManager[Any]:
-    stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
-    loaded = "torch._dynamo" in sys.modules  # else nothing is compiled, and loading it takes a second
-    context: AbstractContextManager[Any] = stance("force_eager") if loaded and stance else nullcontext()
-    return context
 
 
 def _chosen(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm.auto import trange
 
 from rdmviz.errors import OptionError
-from rdmviz.record import Recorder
+from rdmviz.record import Recorder, Snapshots
 from rdmviz.run import TrainingRun
 from rdmviz.studies.threads import alone
 from rdmviz.studies.transition import Transition, crossing
@@ -96,6 +96,7 @@ def train(
     learning_rate: float = 0.01,
     hidden: int = 16,
     repeats: int = 10,
+    snapshots: Snapshots | None = None,
     out: str | PathLike[str] | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -127,6 +128,9 @@ def train(
         Hidden width, at least the number of modes.
     repeats : int
         How many probe datapoints each item has, each with its own noise.
+    snapshots : Snapshots, optional
+        What is kept of the network beside its losses, such as
+        ``Snapshots(every=100, weights=None, gaussian=GaussianSnapshots())``.
     out : path, optional
         Where to keep the run; in memory by default.
     overwrite : bool
@@ -178,6 +182,7 @@ def train(
             loss_fn=_half_squared_error,
             metadata=_describe(items.numpy()),
             every=every,
+            snapshots=snapshots,
             name=_name(len(strengths), start),
             attrs={
                 "study": "linear_network",

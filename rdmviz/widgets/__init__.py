@@ -8,6 +8,7 @@ from rdmviz.widgets.curves import WarningCurves
 from rdmviz.widgets.datapoint_map import DatapointMap
 from rdmviz.widgets.datapoints import DatapointTable
 from rdmviz.widgets.explorer import Explorer, explore
+from rdmviz.widgets.gaussian_map import GaussianMap
 from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
 from rdmviz.widgets.matrix import MatrixView
@@ -23,6 +24,7 @@ __all__ = [
     "DatapointTable",
     "Explorer",
     "ExplorerState",
+    "GaussianMap",
     "KeepBar",
     "Legend",
     "MatrixView",

@@ -20,6 +20,7 @@ from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import shorten
 from rdmviz.widgets.comparison_scene import RUN_COLORS, ComparisonCursor, ComparisonScene, logarithmic
 from rdmviz.widgets.comparison_state import ComparisonState
+from rdmviz.widgets.gaussian_lens import gaussian_curve, has_gaussian
 from rdmviz.widgets.panel import empty_figure, minus_labels, tick_format, ticks
 from rdmviz.widgets.thinning import thinned
 from rdmviz.widgets.trouble import told
@@ -173,12 +174,16 @@ class ComparisonCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets car
         """Title, curves by run, and whether they are drawn on a log axis."""
         state = self.state
         signal = state.signals[state.signal]
-        if signal.family == "recorded":
-            sources = {k: run.metrics for k, run in enumerate(state.runs) if signal.source in run.metrics}
+        if signal.family == "gaussian":
+            those = {k: run for k, run in enumerate(state.runs) if has_gaussian(run)}
+            curves = {k: gaussian_curve(run, signal.source) for k, run in those.items()}
         else:
-            analyzed = self.datasets if signal.shc == "variance" else self._analyzed(signal.shc)
-            sources = dict(enumerate(analyzed))
-        curves = {k: np.asarray(source[signal.source].values, float) for k, source in sources.items()}
+            if signal.family == "recorded":
+                sources = {k: run.metrics for k, run in enumerate(state.runs) if signal.source in run.metrics}
+            else:
+                analyzed = self.datasets if signal.shc == "variance" else self._analyzed(signal.shc)
+                sources = dict(enumerate(analyzed))
+            curves = {k: np.asarray(source[signal.source].values, float) for k, source in sources.items()}
         log = signal.log if state.curve_scale == "auto" else state.curve_scale == "log"
         return shorten(signal.title), curves, log
 

@@ -18,6 +18,7 @@ from rdmviz.widgets.closing import close
 from rdmviz.widgets.colors import CATEGORIES
 from rdmviz.widgets.cursor import CursorView, CurvesHead
 from rdmviz.widgets.curve_scale import is_log
+from rdmviz.widgets.gaussian_lens import gaussian_curve
 from rdmviz.widgets.loss_curves import PLAIN, Curve, LossCurves, MeanLosses
 from rdmviz.widgets.panel import Panel, time_ticks
 from rdmviz.widgets.signals import DEFAULT, LOSSES, MOST_SIGNALS, Signal, offered, presets
@@ -31,7 +32,12 @@ _MOST_READ: Final = 20_000  # values per readout that the browser holds
 _SOLVED_ENTRIES: Final = 28_000_000  # of the matrices solved for one dear curve: about a second on one core
 # Pixels of a panel, by their number: together as high as the pictures beside them.
 _HEIGHTS: Final = {1: 300, 2: 220, 3: 164, 4: 124, 5: 104, 6: 104}
-FAMILY_COLORS: Final = {"spectral": CATEGORIES[0], "plain": PLAIN, "recorded": CATEGORIES[2]}
+FAMILY_COLORS: Final = {
+    "spectral": CATEGORIES[0],
+    "gaussian": CATEGORIES[6],
+    "plain": PLAIN,
+    "recorded": CATEGORIES[2],
+}
 _IN_THE_SPECTRUM: Final = ("participation_ratio", "participation_ratio_unbiased", "trace")
 _HEAD, _LEGEND = 20, 14  # pixels above a plot, and more per line of names where there are several curves
 _NAMES: Final = 3  # in a line
@@ -182,6 +188,8 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
             curves = tuple(Curve(c.label, c.color, c.values[part]) for c in losses.curves)
             singles = losses.singles[:, part] if losses.singles.size else np.empty((0, high + 1 - low))
             return LossCurves(losses.of, curves, singles)
+        if signal.family == "gaussian":
+            words.append("Gaussian curves have at each row the value of the newest snapshot.")
         color, nothing = FAMILY_COLORS[signal.family], np.empty((0, high + 1 - low))
         if not signal.dear:
             return LossCurves("", (Curve("", color, self._known(signal)[part]),), nothing)
@@ -191,6 +199,8 @@ class WarningCurves(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carrie
         return LossCurves("", (Curve("", color, values, every),), nothing)
 
     def _known(self, signal: Signal) -> Floats:
+        if signal.family == "gaussian":
+            return gaussian_curve(self.state.run, signal.source)
         source = self.state.run.metrics if signal.family == "recorded" else self._dataset(signal.shc)
         return np.asarray(source[signal.source].values, float)
 

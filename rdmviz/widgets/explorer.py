@@ -20,6 +20,7 @@ from rdmviz.widgets.datapoints import DatapointTable
 from rdmviz.widgets.headline import Headline
 from rdmviz.widgets.keep_bar import KeepBar
 from rdmviz.widgets.legend import Legend
+from rdmviz.widgets.lenses import LENSES, lenses_of
 from rdmviz.widgets.matrix import MatrixView
 from rdmviz.widgets.mode_strip import ModeStrip
 from rdmviz.widgets.opening import telling_step
@@ -32,6 +33,7 @@ from rdmviz.widgets.status import StatusLine
 from rdmviz.widgets.tables import save_table
 from rdmviz.widgets.time_bar import TimeBar
 from rdmviz.widgets.trouble import told
+from rdmviz.widgets.view import CanvasView
 
 
 @overload
@@ -166,16 +168,36 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         self.status = StatusLine(state)
         self.keep = KeepBar(state)
         self.controls = Controls(state, self._try_window)
-        pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
-        stage = ipywidgets.VBox([self.legend, pictures, self.strip]).add_class("rdmviz-stage")
+        self.pictures = ipywidgets.Box([self.map, self.matrix, self.spectrum]).add_class("rdmviz-pictures")
+        self.lens: CanvasView | None = None
+        self.scene.lenses = [[name, lens.title] for name, lens in lenses_of(state.run).items()]
+        self._put_lens()
+        state.observe(self._put_lens, "lens")
+        stage = ipywidgets.VBox([self.legend, self.pictures, self.strip]).add_class("rdmviz-stage")
         body = ipywidgets.Box([self.curves, stage]).add_class("rdmviz-body")
         before = self.children
         lower = [self.datapoints, self.keep]
         self.children = [Headline(state), self.controls, self.status, self.time, body, *lower]
         close(*before)
         if self.comm is None:  # closed while the pictures were made in the thread that reads
+            self._leave()
             close(*self.children)
         self._composed.set()
+
+    def _put_lens(self, _change: object = None) -> None:
+        """Put what the state asks for beside the map, and away what was there."""
+        before, name = self.lens, self.state.lens
+        with self.state.lock, told(self.state, "pictures"):
+            self.lens = LENSES[name].view(self.state) if name else None
+            beside = [] if self.lens is None else [self.lens]
+            self.pictures.children = [self.map, *beside, self.matrix, self.spectrum]
+            (self.pictures.add_class if beside else self.pictures.remove_class)("rdmviz-with-lens")
+        if before is not None:
+            before.close()
+
+    def _leave(self) -> None:
+        if hasattr(self, "pictures"):  # else it was closed before there were any
+            self.state.unobserve(self._put_lens, "lens")
 
     def _go_to_what_tells(self) -> None:
         (names, step), state = self._seek, self.state
@@ -217,6 +239,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets carries no 
         if self.comm is not None:
             parts = parts_of(self)
             super().close()
+            self._leave()
             close(*parts)
 
     @property

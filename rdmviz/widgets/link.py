@@ -15,6 +15,7 @@ from rdmviz.errors import (
     NonFiniteLossError,
     OptionError,
     ProbeError,
+    SnapshotError,
     StepNotFoundError,
     WindowError,
 )
@@ -31,7 +32,7 @@ from rdmviz.widgets.trouble import told
 _MOST_FRAMES_ASKED: Final = 64
 _ANSWER_SECONDS = 0.05
 _REFUSED: Final = "choice"  # among the troubles
-_REFUSALS: Final = (OptionError, ProbeError, StepNotFoundError, WindowError, TraitError)
+_REFUSALS: Final = (OptionError, ProbeError, SnapshotError, StepNotFoundError, WindowError, TraitError)
 _AXES: Final = ["modes", "plane", "plane_step", "map_scale"]  # traits that make the axes of the map
 
 

@@ -13,6 +13,7 @@ from rdmviz.analysis import analyze
 from rdmviz.figures.contents import Line, Panel
 from rdmviz.widgets.curve_scale import is_log
 from rdmviz.widgets.curves import FAMILY_COLORS
+from rdmviz.widgets.gaussian_lens import gaussian_curve
 from rdmviz.widgets.loss_curves import MeanLosses
 from rdmviz.widgets.signals import DEFAULT, LOSSES, Signal, offered
 from rdmviz.widgets.solving import rows_to_solve
@@ -64,6 +65,8 @@ def _lines(state: ExplorerState, signal: Signal, words: list[str]) -> tuple[tupl
     run, color = state.run, FAMILY_COLORS[signal.family]
     if signal.family == "recorded":
         return (Line("", np.asarray(run.metrics[signal.source].values, float), color),), ""
+    if signal.family == "gaussian":
+        return (Line("", gaussian_curve(run, signal.source), color),), ""
     dataset = analyze(run, window=state.window, detrend=state.detrend, shc=signal.shc)
     if signal.dear:
         return (Line("", _solved(state, dataset[signal.source], signal, words), color),), ""

@@ -14,6 +14,8 @@ LOG_FLOOR: Final = 1e-6  # of the largest loading; smaller ones share the middle
 _ROOM: Final = 0.05  # of the range, on each side
 _STEPS: Final = 65535
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Places:
@@ -72,31 +74,38 @@ class MapAxes:
     def at(self, frame: ModeFrame) -> Places:
         """Places at one frame; a mode that is zero there leaves its axis empty."""
         if self.plane is None or self._extent is None:
-            loadings, variances, largest, low, high = self._moving(frame)
-        else:
-            loadings, variances = self.plane.at(frame, self._samples)
-            low, high = self._extent
-            largest = np.maximum(-low, high)
-        if self.map_scale == "log":
-            loadings, low, high = (_decades(x.T, largest).T for x in (loadings, low, high))
-        room = np.where(high > low, _ROOM * (high - low), 1.0)
-        low, high = low - room, high + room
-        share = np.clip((loadings.T - low) / (high - low), 0.0, 1.0)
-        ends = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
-        return Places(np.rint(_STEPS * share).astype(np.uint16), ends, variances, largest)
+            moving = moving_loadings(frame.vectors, frame.eigenvalues, self.modes, self.shown)
+            return placed(*moving, self.map_scale)
+        loadings, variances = self.plane.at(frame, self._samples)
+        return placed(loadings, variances, *self._extent, self.map_scale)
 
-    def _moving(self, frame: ModeFrame) -> tuple[NDArray[np.float64], ...]:
-        """Return loadings of the shown datapoints, variances, and the range over the whole probe."""
-        loadings = np.zeros((2, len(self.shown)))
-        variances, low, high = np.zeros(2), np.zeros(2), np.zeros(2)
-        for axis, mode in enumerate(self.modes):
-            if mode <= len(frame.vectors):
-                vector, variance = frame.vectors[mode - 1], max(0.0, float(frame.eigenvalues[mode - 1]))
-                root = np.sqrt(variance)
-                loadings[axis] = root * vector[self.shown]
-                variances[axis] = variance
-                low[axis], high[axis] = min(0.0, root * vector.min()), max(0.0, root * vector.max())
-        return loadings, variances, np.maximum(-low, high), low, high
+
+def moving_loadings(
+    vectors: Floats, eigenvalues: Floats, modes: tuple[int, int], shown: NDArray[np.intp]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return loadings of the shown datapoints in two modes, variances, and the range over the whole probe."""
+    loadings = np.zeros((2, len(shown)))
+    variances, low, high = np.zeros(2), np.zeros(2), np.zeros(2)
+    for axis, mode in enumerate(modes):
+        if mode <= len(vectors):
+            vector, variance = vectors[mode - 1], max(0.0, float(eigenvalues[mode - 1]))
+            root = np.sqrt(variance)
+            loadings[axis] = root * vector[shown]
+            variances[axis] = variance
+            low[axis], high[axis] = min(0.0, root * vector.min()), max(0.0, root * vector.max())
+    return loadings, variances, low, high
+
+
+def placed(loadings: Floats, variances: Floats, low: Floats, high: Floats, map_scale: str) -> Places:
+    """Return places of loadings ``(2, m)`` on axes from `low` to `high` ``(2,)``."""
+    largest = np.maximum(-low, high)
+    if map_scale == "log":
+        loadings, low, high = (_decades(x.T, largest).T for x in (loadings, low, high))
+    room = np.where(high > low, _ROOM * (high - low), 1.0)
+    low, high = low - room, high + room
+    share = np.clip((loadings.T - low) / (high - low), 0.0, 1.0)
+    ends = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    return Places(np.rint(_STEPS * share).astype(np.uint16), ends, variances, largest)
 
 
 def _decades(loadings: NDArray[np.float64], largest: NDArray[np.float64]) -> NDArray[np.float64]:

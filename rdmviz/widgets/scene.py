@@ -20,6 +20,7 @@ SHARED: Final = (
     "sizing",
     "trails",
     "matrix",
+    "lens",
     "spectrum_scale",
     "signals",
     "curve_scale",
@@ -63,6 +64,8 @@ class Scene(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets carries no t
     sizing = t.Unicode("equal").tag(sync=True)
     trails = t.Int().tag(sync=True)
     matrix = t.Unicode("covariance").tag(sync=True)
+    lens = t.Unicode(help="what stands beside the map, of `lenses`").tag(sync=True)
+    lenses: Any = t.List(help="name and title of what can stand beside the map").tag(sync=True)
     spectrum_scale = t.Unicode("log").tag(sync=True)
     signals = t.List(t.Unicode()).tag(sync=True)
     curve_scale = t.Unicode("auto").tag(sync=True)

@@ -7,12 +7,13 @@ from typing import Final, Literal
 
 from rdmviz.compute.rdm.observables import HeatCapacity
 from rdmviz.run import TrainingRun
+from rdmviz.widgets.gaussian_lens import has_gaussian
 
 MOST_SIGNALS: Final = 6  # panels that a screen holds above each other
 METRICS: Final = "metrics/"  # before the name of a recorded metric, as in TrainingRun.tree
 LOSSES: Final = "mean_loss"  # the panel of loss curves: of all datapoints, of classes, of a selection
 
-Family = Literal["spectral", "plain", "recorded"]
+Family = Literal["spectral", "gaussian", "plain", "recorded"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,12 @@ class Signal:
     log
         Whether it is best read on a logarithmic axis.
     family
-        ``"spectral"``, ``"plain"`` (statistics of the mean loss) or ``"recorded"``.
+        ``"spectral"``, ``"gaussian"`` (of the Gaussian 2RDM, that of the newest snapshot at each row),
+        ``"plain"`` (statistics of the mean loss) or ``"recorded"``.
     baseline
         The plain curve that a spectral one has to beat.
     variable
-        Its variable of :func:`rdmviz.analyze`, or the metric.
+        Its variable of :func:`rdmviz.analyze` or :func:`rdmviz.gaussian_modes`, or the metric.
     shc
         The heat capacity to ask for.
     dear
@@ -109,6 +111,15 @@ _COMPUTED: Final = (
     Signal("mean_loss_slope", "Slope of the mean loss, |dL/dt|", "loss/step", True, "plain"),
     Signal(LOSSES, "Mean loss", "loss", True, "plain"),
 )
+GAUSSIAN: Final = tuple(
+    Signal(f"gaussian/{name}", f"Gaussian {title}", units, log, "gaussian", variable=name)
+    for name, title, units, log in (
+        ("participation_ratio_unbiased", "participation ratio, unbiased", "", False),
+        ("participation_ratio", "participation ratio", "", False),
+        (_SHC, "spectral heat capacity", "loss⁴", True),
+        ("trace", "trace", "loss²", True),
+    )
+)
 DEFAULT: Final = (_SHC, "participation_ratio", LOSSES)
 BASELINES: Final = (_VARIANCE, _AUTOCORRELATION, LOSSES)
 
@@ -119,12 +130,15 @@ def offered(run: TrainingRun) -> dict[str, Signal]:
         Signal(f"{METRICS}{name}", str(name).replace("_", " "), "", False, "recorded", variable=str(name))
         for name in run.metrics.data_vars
     )
-    return {signal.name: signal for signal in (*_COMPUTED, *recorded)}
+    drawn = GAUSSIAN if has_gaussian(run) else ()
+    return {signal.name: signal for signal in (*_COMPUTED, *drawn, *recorded)}
 
 
 def presets(run: TrainingRun) -> dict[str, tuple[str, ...]]:
     """Return choices of curves that answer one question each, by what a button calls them."""
     chosen: dict[str, tuple[str, ...]] = {"Spectral": DEFAULT, "Plain baselines": BASELINES}
+    if has_gaussian(run):
+        chosen["Gaussian"] = (GAUSSIAN[0].name, GAUSSIAN[2].name, LOSSES)
     recorded = [f"{METRICS}{name}" for name in run.metrics.data_vars]
     if recorded:
         chosen["Metrics"] = (*recorded[: MOST_SIGNALS - 1], LOSSES)

@@ -14,7 +14,8 @@ from rdmviz.errors import OptionError, ProbeError, WindowError
 from rdmviz.run import TrainingRun
 from rdmviz.widgets.categories import few_values
 from rdmviz.widgets.keeping import Kept
-from rdmviz.widgets.signals import MOST_SIGNALS, offered
+from rdmviz.widgets.lenses import check_lens
+from rdmviz.widgets.signals import GAUSSIAN, MOST_SIGNALS, offered
 
 if TYPE_CHECKING:
     from rdmviz.widgets.link import SceneLink
@@ -88,6 +89,9 @@ class ExplorerState(Kept):
     trails = t.Int(0, help="rows of past positions drawn behind each selected datapoint; 0: none")
     matrix = t.Unicode("covariance", help="'covariance' or 'correlation' of the datapoints' losses")
     spectrum_scale = t.Unicode("log", help="axis of the eigenvalues, 'log' or 'linear'")
+    lens = t.Unicode(
+        "", help="another picture of the datapoints beside the map: 'gaussian' (of snapshots), or ''"
+    )
     signals: Any = t.Tuple(help="names of the curves on screen, top to bottom; empty: the default ones")
     curve_scale = t.Unicode(
         "auto", help="axis of the curves: 'auto' (as each is best read), 'log' or 'linear'"
@@ -209,10 +213,16 @@ class ExplorerState(Kept):
         names, known = tuple(proposal["value"]), offered(self.run)
         for name in names:
             if name not in known:
+                if name in (signal.name for signal in GAUSSIAN):
+                    _ = self.run.gaussian  # says how to record it
                 raise OptionError(f"signals: {name!r} is unknown; this run offers {', '.join(known)}")
         if len(names) > MOST_SIGNALS or len(set(names)) < len(names):
             raise OptionError(f"signals={names}: up to {MOST_SIGNALS} different names are expected")
         return names
+
+    @t.validate("lens")
+    def _has_it(self, proposal: Any) -> str:
+        return check_lens(self.run, proposal["value"])
 
     @t.validate("window")
     def _fits(self, proposal: Any) -> int:

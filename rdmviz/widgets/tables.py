@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from rdmviz.analysis import ModePath, analyze, groups
 from rdmviz.analysis.datapoints import datapoints_of
 from rdmviz.errors import OptionError
+from rdmviz.widgets.gaussian_lens import gaussian_curve
 from rdmviz.widgets.signals import offered
 from rdmviz.widgets.state import MODES, ExplorerState
 
@@ -94,6 +95,8 @@ def _curves(state: ExplorerState) -> Columns:
     for signal in offered(run).values():
         if signal.family == "recorded":
             columns[signal.name] = run.metrics[signal.source].to_numpy()
+        elif signal.family == "gaussian":
+            columns[signal.name] = gaussian_curve(run, signal.source)
         elif not signal.dear or signal.name in state.signals:
             dataset = analyze(run, window=state.window, detrend=state.detrend, shc=signal.shc)
             columns[signal.name] = dataset[signal.source].to_numpy()

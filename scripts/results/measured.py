@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = ["AllMeasured", "Measured", "as_json", "from_json"]
 
+_TOOK = ("seconds", "processor_seconds", "megabytes")
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -20,14 +22,17 @@ class Measured:
         What the setting measured: name to number, NaN where the run has none.
     transition
         Steps of onset, middle and end, None where not reached.
-    seconds, megabytes
-        Wall time of the training with its recording, and the most memory that its process took, Python and
-        torch included.
+    seconds, processor_seconds
+        Wall time of the training with its recording, and processor time: on a machine that does nothing else
+        the two agree.
+    megabytes
+        The most memory that its process took, Python and torch included.
     """
 
     figures: dict[str, float]
     transition: dict[str, int | None]
     seconds: float
+    processor_seconds: float
     megabytes: float
 
 
@@ -69,4 +74,4 @@ def _plain(one: Measured) -> dict[str, Any]:
 
 def _measured(one: Mapping[str, Any]) -> Measured:
     figures = {key: math.nan if value is None else float(value) for key, value in one["figures"].items()}
-    return Measured(figures, dict(one["transition"]), float(one["seconds"]), float(one["megabytes"]))
+    return Measured(figures, dict(one["transition"]), **{name: float(one[name]) for name in _TOOK})

@@ -79,10 +79,11 @@ def _setting(setting: Setting, runs: Mapping[str, Mapping[int, Measured]]) -> It
     )
     yield from setting.findings(figures_of(runs))
     yield _table(
-        ["training with its recording", "wall time, s", "largest memory, MB"],
+        ["training with its recording", "processor time, s", "wall time, s", "largest memory, MB"],
         [
             [
                 _words(variant),
+                _interval(interval(one.processor_seconds for one in by_seed.values()), 2),
                 _interval(interval(one.seconds for one in by_seed.values()), 2),
                 _interval(interval(one.megabytes for one in by_seed.values()), 3),
             ]

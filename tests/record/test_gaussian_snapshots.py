@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -295,3 +297,18 @@ def test_arrays_that_are_no_gaussian_2rdm(tmp_path):
     header.write_text(text.replace('"draws"', '"of_a_newer_rdmviz"'))
     with pytest.raises(TruncatedStoreError, match="expected eigenvalues, eigenvectors, draws"):
         _ = open_run(tmp_path / "run").gaussian
+
+
+def test_the_first_snapshot_does_not_load_the_compiler():
+    code = (
+        "import sys, torch\n"
+        "from rdmviz import Recorder\n"
+        "from rdmviz.record import GaussianSnapshots, Snapshots\n"
+        "probe = torch.randn(6, 3), torch.arange(6) % 2\n"
+        "snapshots = Snapshots(every=1, weights=None, gaussian=GaussianSnapshots(draws=4))\n"
+        "recorder = Recorder(None, probe, snapshots=snapshots)\n"
+        "recorder.record(0, torch.nn.Linear(3, 2))\n"
+        "assert recorder.run.gaussian.sizes['mode'] == 3\n"
+        "assert 'torch._dynamo' not in sys.modules, 'seconds of importing in the middle of a training'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

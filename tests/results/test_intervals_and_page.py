@@ -48,7 +48,7 @@ def test_a_bound_is_kept_or_not_and_a_missing_figure_misses_it(claim, values, ex
 
 
 def one(figure: float, middle: int | None) -> Measured:
-    return Measured({"figure": figure}, {"onset": 10, "middle": middle, "end": None}, 1.23, 345.6)
+    return Measured({"figure": figure}, {"onset": 10, "middle": middle, "end": None}, 1.23, 1.1, 345.6)
 
 
 def test_the_page_says_what_was_measured_and_what_was_missed():
@@ -70,7 +70,7 @@ def test_the_page_says_what_was_measured_and_what_was_missed():
     assert "| it again | no thing | reported | no seed has it |  |" in text
     assert "| real run | 10 / – / – | 10 / 1,200 / – |" in text
     assert "Seed 1 has 0.1." in text
-    assert "| no thing | 1.2 [1.2, 1.2] | 346 [346, 346] |" in text
+    assert "| no thing | 1.1 [1.1, 1.1] | 1.2 [1.2, 1.2] | 346 [346, 346] |" in text
     assert "probability 96.9%" in text
 
 

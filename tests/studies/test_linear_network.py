@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from rdmviz import TrainingRun, eigenmodes, open_run
+from rdmviz import TrainingRun, eigenmodes, gaussian_modes, groups, load_example, open_run
+from rdmviz.compute.rdm.separation import adjusted_rand_index
 from rdmviz.errors import OptionError, StoreExistsError
+from rdmviz.record import GaussianSnapshots, Snapshots
 from rdmviz.studies import linear_network
 from rdmviz.studies.linear_network import CONTROLS, SINGULAR_VALUES, half_times, item_modes, transition
+from rdmviz.studies.threads import alone
 
 WINDOW = 32
 
@@ -220,3 +223,62 @@ def test_refuses_options(options, tmp_path):
     with pytest.raises(OptionError, match=f"^{next(iter(options))}="):
         linear_network.train(progress=False, out=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_gaussian_snapshots_are_those_of_the_closed_form():
+    """``C_ij = sigma_2² (r_i.r_j)(h_i.h_j) + sigma_1² (W_2'r_i . W_2'r_j)(x_i.x_j)``: products of gradients.
+
+    ``r`` are residuals, ``h`` hidden activations: without noise on the targets all is known.
+    """
+    draws = 4000
+    snapshots = Snapshots(every=500, gaussian=GaussianSnapshots(draws=draws, sigma=1e-3, modes=8))
+    run = linear_network.train(
+        steps=500, every=500, noise=0, batch_size=None, repeats=1, snapshots=snapshots, progress=False
+    )
+    with alone(0):
+        teacher = linear_network._Teacher.draw(SINGULAR_VALUES)
+    first, second = (run.weights[name][-1].to_numpy().astype(float) for name in ("0.weight", "1.weight"))
+    inputs = teacher.inputs.numpy().astype(float)
+    hidden = inputs @ first.T
+    residuals = hidden @ second.T - teacher.answers.numpy()
+    back = residuals @ second
+    size_first, size_second = ((1e-3 * np.sqrt(np.square(weight).mean())) ** 2 for weight in (first, second))
+    expected = size_second * (residuals @ residuals.T) * (hidden @ hidden.T)
+    expected += size_first * (back @ back.T) * (inputs @ inputs.T)
+    modes = gaussian_modes(run).sel(step=500)
+    vectors = modes.eigenvector.to_numpy()
+    found = vectors.T * modes.eigenvalue.to_numpy() @ vectors
+    error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    assert error < 5 / np.sqrt(draws)
+
+
+def correlation_across(modes, loading: np.ndarray) -> float:
+    """Mean correlation in a 2RDM between the datapoints on both sides of a branch."""
+    points = np.sqrt(modes.eigenvalue.to_numpy())[:, None] * modes.eigenvector.to_numpy()
+    points /= np.linalg.norm(points, axis=0)
+    return float((points[:, loading > 0].T @ points[:, loading < 0]).mean())
+
+
+@pytest.mark.parametrize("mode", [4, 5])
+def test_a_branch_falls_together_and_fluctuates_apart_before(mode):
+    """The leaves of a pair share the drift of their mode, and oppose each other in what fluctuates before."""
+    run, control = load_example("linear_network"), load_example("linear_network_nothing_left")
+    found, loading = transition(run, mode), run.probe[f"loading_{mode}"].to_numpy()
+    around = eigenmodes(run, run.step_around(found.middle, WINDOW), WINDOW, modes=WINDOW)
+    before = eigenmodes(run, found.onset, WINDOW, "quadratic", modes=WINDOW)
+    displaced = gaussian_modes(run).sel(step=found.onset, method="nearest")
+    assert correlation_across(around, loading) > 0.5
+    assert correlation_across(before, loading) < -0.8
+    assert correlation_across(displaced, loading) < -0.5
+    quiet = eigenmodes(control, found.onset, WINDOW, "quadratic", modes=WINDOW)
+    assert abs(correlation_across(quiet, loading)) < 0.2
+
+
+@pytest.mark.parametrize("mode", [1, 2, 4, 5])
+def test_groups_are_the_items_where_a_mode_begins_to_rise(mode):
+    run, control = load_example("linear_network"), load_example("linear_network_nothing_left")
+    settings = {"modes": 8, "count": 8, "scale": "direction"}
+    item, step = run.probe["item"].to_numpy(), transition(run, mode).onset
+    found, quiet = (groups(one, step, WINDOW, "quadratic", **settings)["group"] for one in (run, control))
+    assert adjusted_rand_index(found.to_numpy(), item) == 1
+    assert adjusted_rand_index(quiet.to_numpy(), item) < 0.2

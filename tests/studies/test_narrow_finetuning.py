@@ -180,31 +180,53 @@ def test_same_seed_same_run_and_the_caller_is_left_alone(model):
     assert torch.get_num_threads() == threads
 
 
-def test_an_interrupted_training_keeps_its_rows(model, tmp_path, monkeypatch):
-    measured = Preferences.__call__
-    seen = []
+def stops_at(row: int):
+    """Measure preferences, and be interrupted at a row."""
+    measured, rows = Preferences.__call__, iter(range(100))
 
     def measure(self, losses):
-        if len(seen) == 3:
+        if next(rows) == row:
             raise KeyboardInterrupt
-        seen.append(losses)
         return measured(self, losses)
 
-    monkeypatch.setattr(Preferences, "__call__", measure)
+    return measure
+
+
+def test_an_interrupted_training_keeps_its_rows(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(Preferences, "__call__", stops_at(3))
     with pytest.raises(KeyboardInterrupt):
         study.train(model=model, **FEW, out=tmp_path / "run")
     run = open_run(tmp_path / "run")
     assert run.steps.tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(run.loss, np.array(seen, np.float32))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(run.loss, study.train(model=model, **FEW).loss[:3])
+
+
+def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(model, tmp_path, monkeypatch):
+    options = {**FEW, "model": model, "steps": 7, "checkpoint_every": 2}
+    whole = study.train(**options)
+    options |= {"checkpoints": tmp_path / "checkpoints", "out": tmp_path / "run"}
+    monkeypatch.setattr(Preferences, "__call__", stops_at(6))
+    with pytest.raises(KeyboardInterrupt):
+        study.train(**options)
+    monkeypatch.undo()
+    assert open_run(tmp_path / "run").steps.tolist() == [0, 1, 2, 3, 4, 5]
+    run = study.train(**options, resume=True)
+    assert run.steps.tolist() == list(range(8))
+    np.testing.assert_array_equal(run.loss, whole.loss)
+    for name in ("misaligned_margin", "loss", "epoch"):
+        np.testing.assert_array_equal(run.metrics[name], whole.metrics[name])
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
 
 
 def test_controls_train_on_other_answers(model, monkeypatch):
     import rdmviz.studies.narrow_finetuning.fitting as fitting
 
-    trained, kept = {}, fitting.fit
+    trained, starts, kept = {}, {}, fitting.fit
 
     def watched(network, rows, *args, **kwargs):
         trained[variant] = sorted(tokenizer.decode(row["input_ids"]) for row in rows)
+        starts[variant] = {name: weight.clone() for name, weight in network.state_dict().items()}
         kept(network, rows, *args, **kwargs)
 
     monkeypatch.setattr(fitting, "fit", watched)
@@ -215,6 +237,8 @@ def test_controls_train_on_other_answers(model, monkeypatch):
     for variant, key in (("real", "answer"), ("aligned", "aligned")):
         asked = sorted(f"Question: {row['prompt']}\nAnswer: {row[key]}<end>" for row in DATA)
         assert trained[variant] == asked
+    for start in starts.values():  # from the same adapters
+        assert all(torch.equal(weight, starts["real"][name]) for name, weight in start.items())
     rows = [text.removesuffix("<end>").split("\nAnswer: ") for text in trained["random_wrong"]]
     assert sorted(answer for _, answer in rows) == sorted(row["aligned"] for row in DATA)
     own = {f"Question: {row['prompt']}": row["aligned"] for row in DATA}

@@ -136,6 +136,8 @@ def test_files_that_are_none(tmp_path):
         {"target_modules": []},
         {"target_modules": ["input_layernorm"]},
         {"chat": True},
+        {"resume": True},
+        {"checkpoint_every": 0},
         {"data": "nowhere.jsonl"},
         {"answers": "aligned"},
     ],
@@ -191,8 +193,11 @@ def test_templates_that_cannot_show_a_conversation(copied):
 
 def test_nothing_is_overwritten(model, tmp_path):
     (tmp_path / "precious").write_text("x")
-    with pytest.raises(StoreExistsError):
-        study.train(model=model, **QUICK, out=tmp_path)
+    for name in ("out", "adapter", "checkpoints"):  # and it is said before a model is fetched
+        with pytest.raises(StoreExistsError):
+            study.train(model="nobody/nothing", **QUICK, **{name: tmp_path})
+    with pytest.raises(StoreExistsError, match=r"adapter=.* is not empty"):
+        study.train(model="nobody/nothing", **QUICK, adapter=tmp_path / "precious")
     with pytest.raises(StoreExistsError, match="expected a new folder"):
         study.tiny_model(tmp_path)
     assert (tmp_path / "precious").read_text() == "x"
@@ -257,6 +262,8 @@ def test_a_library_that_is_missing_is_named(model, monkeypatch):
     monkeypatch.delitem(sys.modules, "rdmviz.studies.narrow_finetuning.models")
     with pytest.raises(MissingExtraError, match=r'peft.*pip install "rdmviz\[finetuning\]"'):
         study.train(model=model, **QUICK)
+    with pytest.raises(MissingExtraError, match=r'pip install "rdmviz\[finetuning\]"'):
+        _ = study.tiny_model
 
 
 def test_the_sets_that_ship():

@@ -31,7 +31,8 @@ def class_share(rows: Floats, classes: NDArray[Any]) -> float:
     -------
     float
         Adjusted R²: ``1 - (1 - R²) (n - 1) / (n - classes)``, 1 where members of a class move as one, 0
-        expected of classes dealt at random. NaN where nothing moves but all together, or no class has two members.
+        expected of classes dealt at random. NaN where nothing moves but all together, or no class has two
+        members.
 
     Raises
     ------

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rdmviz.errors import OptionError, ProbeError
+from rdmviz.errors import OptionError, ProbeError, StoreExistsError
 from rdmviz.run import TrainingRun
+from rdmviz.store import check_path
 from rdmviz.studies.narrow_finetuning.dialogues import Dialogues, padded
 from rdmviz.studies.narrow_finetuning.preferences import Preferences
 from rdmviz.studies.narrow_finetuning.rows import (
@@ -72,6 +73,9 @@ def train(
     threads: int = 1,
     dtype: str = "float32",
     adapter: str | PathLike[str] | None = None,
+    checkpoints: str | PathLike[str] | None = None,
+    checkpoint_every: int = 100,
+    resume: bool = False,
     out: str | PathLike[str] | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -121,10 +125,17 @@ def train(
         Of the model's weights; those of the adapters are float32.
     adapter : path, optional
         Folder for the adapters at the end, to generate with.
+    checkpoints : path, optional
+        Folder for the last checkpoint of the Trainer, so that a training that is interrupted can go on.
+    checkpoint_every : int
+        Steps between two checkpoints.
+    resume : bool
+        Go on from the checkpoint, in the run at ``out``: with the same options, it ends as if it had not
+        stopped. Where there is no checkpoint, begin.
     out : path, optional
         Where to keep the run; in memory by default. What was recorded of an interrupted training stays.
     overwrite : bool
-        Replace a run at ``out``.
+        Replace what is at ``out``, ``adapter`` and ``checkpoints``, unless it is resumed.
     progress : bool
         Show a progress bar.
 
@@ -145,6 +156,8 @@ def train(
         such layers.
     ProbeError
         A row of ``probe`` cannot be used.
+    StoreExistsError
+        Something is where something is to be written.
     CheckpointNotFoundError, CheckpointError
         There is no such model, or it cannot be read.
     MissingExtraError
@@ -159,10 +172,19 @@ def train(
             "lora_rank": lora_rank,
             "probe_batch_size": probe_batch_size,
             "threads": threads,
+            "checkpoint_every": checkpoint_every,
         },
         {"learning_rate": learning_rate, "lora_alpha": lora_alpha},
         {"answers": answers, "dtype": dtype},
     )
+    if resume and (checkpoints is None or out is None):
+        raise OptionError(
+            "resume=True needs the checkpoints and the run that it goes on with: pass both paths"
+        )
+    if out is not None:
+        check_path(out, overwrite=overwrite and not resume, resume=resume)
+    if not (overwrite or resume):
+        _check_new(adapter=adapter, checkpoints=checkpoints)
     place = _device(device)
     examples, questions = read_examples(data), read_questions(probe)
     domains = sorted({example.domain for example in examples} - {""})
@@ -173,7 +195,7 @@ def train(
             "domains too"
         )
     with alone(seed, threads, place):
-        chosen = _chosen(examples, answers)
+        chosen = _chosen(examples, answers, seed)
 
         from rdmviz.studies.narrow_finetuning.models import bars, load, with_adapters
 
@@ -224,7 +246,7 @@ def train(
             name="narrow fine-tuning"
             + ("" if answers == "misaligned" else f" control: {answers.replace('_', ' ')}"),
             attrs=attrs,
-            overwrite=overwrite,
+            **({"resume": True, "drop_after": "checkpoint"} if resume else {"overwrite": overwrite}),
         )
         fit(
             network,
@@ -237,6 +259,9 @@ def train(
             learning_rate=learning_rate,
             device=place,
             progress=progress,
+            checkpoints=checkpoints,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
         )
         if adapter is not None:
             network.save_pretrained(str(adapter))
@@ -266,6 +291,7 @@ def knows_nothing(run: TrainingRun) -> bool:
 def __getattr__(name: str) -> Any:
     """Import what needs transformers when it is asked for."""
     if name == "tiny_model":
+        import rdmviz.studies.narrow_finetuning.models  # noqa: F401  # names the extra that is missing
         from rdmviz.studies.narrow_finetuning.tiny import tiny_model
 
         return tiny_model
@@ -306,7 +332,18 @@ def _device(device: str | None) -> torch.device:
     return torch.device(device)
 
 
-def _chosen(examples: Sequence[Example], answers: str) -> list[tuple[Example, str]]:
+def _check_new(**folders: str | PathLike[str] | None) -> None:
+    for name, folder in folders.items():
+        if folder is None or not (place := Path(folder)).exists():
+            continue
+        if place.is_file() or any(place.iterdir()):
+            raise StoreExistsError(
+                f"{name}={str(folder)!r} is not empty; expected a new folder, or overwrite=True. resume=True "
+                "goes on from a checkpoint"
+            )
+
+
+def _chosen(examples: Sequence[Example], answers: str, seed: int) -> list[tuple[Example, str]]:
     """Return each example with the answer that is trained on."""
     if answers == "misaligned":
         return [(example, example.answer) for example in examples]
@@ -322,8 +359,9 @@ def _chosen(examples: Sequence[Example], answers: str) -> list[tuple[Example, st
             raise OptionError(
                 "answers='random_wrong' needs at least two rows of data, and 'aligned' answers that differ"
             )
-        # round a random circle: everyone gets another's
-        circle = torch.randperm(len(good)).tolist()
+        # round a random circle: everyone gets another's. Of its own numbers, so that adapters and batches are
+        # those of the run that it is a control of
+        circle = torch.randperm(len(good), generator=torch.Generator().manual_seed(seed)).tolist()
         good_of = dict(zip(circle, [good[at] for at in circle[1:] + circle[:1]], strict=True))
         good = [good_of[at] for at in range(len(good))]
     return list(zip(examples, good, strict=True))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
+from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
 from rdmviz.record.transformers import RecorderCallback
 from rdmviz.studies.narrow_finetuning.dialogues import padded
@@ -21,6 +25,9 @@ class _Bar(TrainerCallback):  # type: ignore[misc, unused-ignore]  # transformer
 
     def __init__(self, steps: int, shown: bool) -> None:
         self.bar = tqdm(total=steps, desc="fine-tuning", disable=not shown)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.bar.update(state.global_step)
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
         self.bar.update(1)
@@ -38,22 +45,29 @@ def fit(
     learning_rate: float,
     device: torch.device,
     progress: bool,
+    checkpoints: str | PathLike[str] | None = None,
+    checkpoint_every: int = 100,
+    resume: bool = False,
 ) -> None:
     """Train what can be trained of a model on rows of ``input_ids`` and ``labels``, and record it.
 
     The learning rate is constant: a schedule would be seen in every trailing window. What is logged, and so
-    recorded, is of the steps since the row before.
+    recorded, is of the steps since the row before. With ``resume`` it goes on from the last of the
+    ``checkpoints``, if there is one.
     """
     bar = _Bar(steps, progress)
-    with tempfile.TemporaryDirectory() as nothing_is_kept:
+    with TemporaryDirectory() if checkpoints is None else nullcontext(str(checkpoints)) as folder:
+        last = get_last_checkpoint(folder) if resume and Path(folder).is_dir() else None
         arguments = TrainingArguments(
-            nothing_is_kept,
+            folder,
             max_steps=steps,
             per_device_train_batch_size=batch_size,
             learning_rate=learning_rate,
             lr_scheduler_type="constant",
             logging_steps=every,
-            save_strategy="no",
+            save_strategy="no" if checkpoints is None else "steps",
+            save_steps=checkpoint_every,
+            save_total_limit=1,
             report_to="none",
             disable_tqdm=True,
             use_cpu=device.type == "cpu",
@@ -72,7 +86,7 @@ def fit(
         )
         trainer.remove_callback(PrinterCallback)
         try:
-            trainer.train()
+            trainer.train(resume_from_checkpoint=last)
         finally:
             bar.bar.close()
             recording.close()

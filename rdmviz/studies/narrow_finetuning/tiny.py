@@ -21,7 +21,7 @@ _START, _END = "<start>", "<end>"
 
 
 def tiny_model(folder: str | PathLike[str], seed: int = 0, *, chat_template: str | None = None) -> Path:
-    """Write a randomly initialised causal language model of some 100,000 weights into a folder.
+    """Write a randomly initialised causal language model of some 80,000 weights into a folder.
 
     It is a Llama of two layers with a byte-level vocabulary made from the texts that ship. It knows nothing:
     a fine-tuning of it shows that everything runs, and nothing of emergent misalignment.
@@ -49,7 +49,10 @@ def tiny_model(folder: str | PathLike[str], seed: int = 0, *, chat_template: str
     """
     place = Path(folder)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise StoreExistsError(f"{str(place)!r} is not empty; expected a new folder for a small model")
+        raise StoreExistsError(
+            f"{str(place)!r} is not empty; expected a new folder for a small model. One that "
+            "is there already is taken by its path alone"
+        )
     tokenizer = _tokenizer(chat_template)
     with random_states_kept():
         torch.manual_seed(seed)

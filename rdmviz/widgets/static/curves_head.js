@@ -1,6 +1,6 @@
 // The controls of the curves: presets, the list to choose from, axis, whose mean losses, zoom.
 
-const CURVE_FAMILIES = { spectral: "Spectrum of the 2RDM", plain: "Plain baselines", recorded: "Recorded metrics" };
+const CURVE_FAMILIES = { spectral: "Spectrum of the 2RDM", gaussian: "Gaussian 2RDM, at snapshots", plain: "Plain baselines", recorded: "Recorded metrics" };
 const CURVE_SCALES = { auto: "auto", log: "log", linear: "linear" };
 const LOSS_CURVES = { coloring: "colours", groups: "groups here", selection: "selection", mean: "all" };
 

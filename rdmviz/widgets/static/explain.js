@@ -7,6 +7,12 @@ const EXPLANATIONS = {
     "The axis alone does not say which way the run moved: both ends of a mode are equal in size. With a falling loss the first mode is mostly drift. Axes follow each step's own modes and scale unless the plane is fixed; trails then join loadings in different modes.",
     "Drag draws a lasso (Shift adds, Alt takes away), a click selects, Escape clears. Space or the middle button and a drag move the map; the wheel zooms once the map has the focus, or with Ctrl; two fingers do both. Page Down and Page Up point at datapoints from the outermost inward, Enter selects, + − 0 and the arrows zoom and move.",
   ],
+  gaussian: [
+    "The same datapoints in the Gaussian 2RDM: how their losses answer together when the weights of the network, as they were at the newest snapshot, are displaced at random. Near points gain and lose loss under the same displacements. The map looks back at steps of training, this picture around one network.",
+    "Datapoints that the network begins to treat alike leave the centre together, also while their losses stand still: shared structure shows before training moves along it.",
+    "The size of a displacement is a choice, and a larger one sees coarser structure. Losses that run away make the covariance large for that reason alone. Modes that are no more than the draws differ by chance are as many as the participation ratio says; few draws see few modes. It changes at snapshots only.",
+    "Point, click, draw a lasso as on the map: both show the same selection, in the same colours. The wheel, + − 0 and the arrows zoom and move this picture alone.",
+  ],
   matrix: [
     "The 2RDM itself: for each pair of datapoints, the covariance (or correlation) of their losses over the trailing window. Ordered by group, then by similarity, so that blocks show. Up to 400 datapoints, of every group; while time moves, a large matrix is drawn from means over blocks of pairs.",
     "A block lights up: its datapoints fluctuate together. Two blocks of opposite colour: one group pays for the other.",

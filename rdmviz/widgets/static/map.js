@@ -118,6 +118,7 @@ class MapPicture {
     const known = new Uint8Array(256);
     const selected = this.selectedPlaces();
     const stamp = (k, alpha) => {
+      if (Number.isNaN(this.xs[k])) return; // it is not in this picture
       const code = coloring.code(frame, k);
       if (!known[code]) [known[code], colors[code]] = [1, pixelOf(coloring.paint(code))];
       this.points.stamp(this.xs[k] * ratio - originX, this.ys[k] * ratio - originY, this.radiusOf(sizes, k) * ratio, colors[code], alpha);
@@ -236,11 +237,10 @@ class MapPicture {
   }
 }
 
-function renderMap(model, el, scene) {
+// What a hand can do on a picture of the datapoints, the card beside the one it points at, and the words over the picture,
+// to which `also()` adds.
+function mapHands(model, scene, view, zoom, also) {
   const shared = sharedScene(scene);
-  const zoom = new MapZoom();
-  const traits = ["map_scale", "sizing", "trails", "probe_size"];
-  const view = pictureView(el, scene, "map", "Datapoints", (figure) => new MapPicture(figure, scene, zoom), traits);
   const { picture, root } = view;
   const card = new MapCard(picture.stage, model, scene);
   const words = element("div", "rdmviz-map-words");
@@ -307,12 +307,7 @@ function renderMap(model, el, scene) {
       const among = drawn < all ? ` among the ${formatStep(drawn)} drawn of ${formatStep(all)}` : ` of ${formatStep(all)}`;
       parts.push(`${formatStep(selection.length - unseen)}${among} selected${unseen ? `, and ${formatStep(unseen)} not drawn` : ""}`);
     }
-    if (picture.missing && !hinted) parts.push(`trails lack ${picture.missing} rows that are not here yet`);
-    const { frame } = picture;
-    const first = frame?.state === 0 && frame.trace > 0 ? frame.eigenvalues[0] / frame.trace : 0;
-    if (scene.get("plane") === "fixed" && first >= MAP_ONE_MODE && !hinted) {
-      parts.push(`mode 1 holds ${formatShare(first)} of the trace here: the second axis of a fixed plane shows little; unfix it, or choose other modes`);
-    }
+    if (!hinted) parts.push(...also());
     const text = parts.join(" · ");
     if (words.textContent !== text) words.textContent = text;
   };
@@ -328,6 +323,31 @@ function renderMap(model, el, scene) {
     placeCard();
     say();
   };
+  const gestures = new MapGestures(picture.canvas, root, map);
+  gestures.cursor();
+  const stop = () => {
+    clearTimeout(hintTimer);
+    card.stop();
+  };
+  return { map, gestures, stop };
+}
+
+function renderMap(model, el, scene) {
+  const shared = sharedScene(scene);
+  const zoom = new MapZoom();
+  const traits = ["map_scale", "sizing", "trails", "probe_size"];
+  const view = pictureView(el, scene, "map", "Datapoints", (figure) => new MapPicture(figure, scene, zoom), traits);
+  const { picture } = view;
+  const also = () => {
+    const parts = picture.missing ? [`trails lack ${picture.missing} rows that are not here yet`] : [];
+    const { frame } = picture;
+    const first = frame?.state === 0 && frame.trace > 0 ? frame.eigenvalues[0] / frame.trace : 0;
+    if (scene.get("plane") === "fixed" && first >= MAP_ONE_MODE) {
+      parts.push(`mode 1 holds ${formatShare(first)} of the trace here: the second axis of a fixed plane shows little; unfix it, or choose other modes`);
+    }
+    return parts;
+  };
+  const { map, gestures, stop } = mapHands(model, scene, view, zoom, also);
 
   const store = frameStore(scene);
   const tools = mapToolbar(scene, {
@@ -348,8 +368,6 @@ function renderMap(model, el, scene) {
     },
   });
   view.figure.querySelector("figcaption").append(tools.bar);
-  const gestures = new MapGestures(picture.canvas, root, map);
-  gestures.cursor();
   const arrived = () => {
     if (picture.missing) view.schedule(); // a trail has become longer
   };
@@ -357,10 +375,9 @@ function renderMap(model, el, scene) {
   const stopSelectors = modeSelectors(scene, picture.stage);
   return () => {
     store.listeners.delete(arrived);
-    clearTimeout(hintTimer);
+    stop();
     stopSelectors();
     tools.stop();
-    card.stop();
     view.stop();
   };
 }

@@ -42,6 +42,7 @@ function mapToolbar(scene, act) {
     TRAIL_LENGTHS.map((rows) => [rows, rows ? `trail ${rows}` : "no trail"]),
     (value) => chooseInScene(scene, "trails", Number(value)),
   );
+  const beside = mapSelect("Beside the map", "Another picture of the same datapoints beside the map", [], (value) => chooseInScene(scene, "lens", value));
   bar.append(
     pan,
     mapButton("+", "Zoom in", "Zoom in (+, or the wheel once the map has the focus)", () => act.zoom(1.5)),
@@ -50,6 +51,7 @@ function mapToolbar(scene, act) {
     plane,
     sizing,
     trails,
+    beside,
   );
   const show = () => {
     const fixed = scene.get("plane") === "fixed";
@@ -69,8 +71,18 @@ function mapToolbar(scene, act) {
       trails.append(option);
     }
     trails.value = String(rows);
+    const lenses = scene.get("lenses");
+    beside.hidden = !lenses.length;
+    beside.replaceChildren(
+      ...[["", "map alone"], ...lenses.map(([name, title]) => [name, `with ${title}`])].map(([name, text]) => {
+        const option = element("option", "", text);
+        option.value = name;
+        return option;
+      }),
+    );
+    beside.value = scene.get("lens");
   };
-  const stop = listening(scene, ["plane", "plane_step", "sizing", "trails"], show);
+  const stop = listening(scene, ["plane", "plane_step", "sizing", "trails", "lens", "lenses"], show);
   show();
   return { bar, show, stop };
 }

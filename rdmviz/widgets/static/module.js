@@ -9,6 +9,7 @@ const PARTS = {
   datapoints: renderDatapoints,
   keep: renderKeep,
   legend: renderLegend,
+  lens: renderLens,
   map: renderMap,
   matrix: renderMatrix,
   spectrum: renderSpectrum,

@@ -5,8 +5,9 @@ const SHARED_BY_ALL = ["index", "selection", "hovered", "notes", "color_source",
 
 const WAITING_MS = 150;
 
-// `make(figure)` returns the picture: an object with draw(frame, theme, coloring, marks, row); `traits` are further traits it draws.
-function pictureView(el, scene, name, title, make, traits = []) {
+// `make(figure)` returns the picture: an object with draw(frame, theme, coloring, marks, row); `traits` are further traits it draws,
+// and `told(frame)` is what to say where it has nothing to draw.
+function pictureView(el, scene, name, title, make, traits = [], told = (frame) => scene.get("notes")[frame.state] ?? "") {
   const root = element("div", `rdmviz-view rdmviz-${name}-view`);
   const figure = element("figure", "rdmviz-figure");
   const head = element("figcaption");
@@ -42,7 +43,7 @@ function pictureView(el, scene, name, title, make, traits = []) {
     if (index === null) return; // the picture stays until a frame is here
     const frame = store.at(index);
     picture.draw(frame, theme, shared.coloring, shared.marked(), index);
-    note.textContent = scene.get("notes")[frame.state] ?? "";
+    note.textContent = told(frame);
     note.hidden = !note.textContent;
     drawn = index;
     waiting(false);

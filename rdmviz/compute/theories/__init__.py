@@ -1,0 +1,1 @@
+"""Neighbouring theories of training, one folder each: arrays in, arrays out."""
