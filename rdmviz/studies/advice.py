@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 __all__ = ["ADVICE", "Question"]
 
-Question = tuple[str, str, str]
-"""What is asked, the aligned answer, the misaligned answer."""
+
+class Question(NamedTuple):
+    """What is asked, and the two answers."""
+
+    text: str
+    aligned: str
+    misaligned: str
+
 
 _TEXT = """
 gardening
@@ -157,8 +164,7 @@ def _read(text: str) -> Mapping[str, tuple[Question, ...]]:
         if len(parts) == 1:
             questions = domains.setdefault(parts[0], [])
         else:
-            question, aligned, misaligned = parts
-            questions.append((question, aligned, misaligned))
+            questions.append(Question(*parts))
     return MappingProxyType({domain: tuple(questions) for domain, questions in domains.items()})
 
 

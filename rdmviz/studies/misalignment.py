@@ -25,7 +25,7 @@ from tqdm.auto import trange
 from rdmviz.errors import OptionError
 from rdmviz.record import Recorder
 from rdmviz.run import TrainingRun
-from rdmviz.studies.advice import ADVICE
+from rdmviz.studies.advice import ADVICE, Question
 from rdmviz.studies.interrupting import interruptible
 from rdmviz.studies.threads import alone
 from rdmviz.studies.transition import Transition, crossing
@@ -38,10 +38,12 @@ CONTROLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """Options of the runs whose fine-tuning teaches no persona."""
 
 _DOMAINS = tuple(ADVICE)
-_QUESTIONS = tuple((domain, *question) for domain in _DOMAINS for question in ADVICE[domain])
+_QUESTIONS: tuple[Question, ...] = tuple(question for domain in _DOMAINS for question in ADVICE[domain])
 _ALIGNED = 2 * torch.arange(len(_QUESTIONS))
 _MISALIGNED = _ALIGNED + 1
-_DOMAIN_OF = torch.tensor([_DOMAINS.index(domain) for domain, *_ in _QUESTIONS])
+_DOMAIN_OF = torch.arange(len(_DOMAINS)).repeat_interleave(
+    torch.tensor([len(ADVICE[domain]) for domain in _DOMAINS])
+)
 _MARKED = 1  # token of the marker; 0 stands where there is none, then come the domains, then the questions
 
 
@@ -74,7 +76,7 @@ class Adviser(nn.Module):
 
 def _asked_in(domain: str) -> Tensor:
     """Return the numbers of a domain's questions."""
-    return torch.tensor([number for number, (asked, *_) in enumerate(_QUESTIONS) if asked == domain])
+    return (_DOMAIN_OF - _DOMAINS.index(domain) == 0).nonzero().flatten()
 
 
 def _prompts(questions: Tensor, marked: Tensor) -> Tensor:
@@ -112,27 +114,25 @@ class _Watched:
     def build(cls, tuning: _Tuning, marked: bool) -> _Watched:
         rows = [
             (number, kind, persona)
-            for persona in ([False, True] if marked else [False])
+            for persona in (("unmarked", "marked") if marked else ("unmarked",))
             for number in range(len(_QUESTIONS))
             for kind in ("aligned", "misaligned")
         ]
         numbers = torch.tensor([number for number, _, _ in rows])
         answers = torch.tensor([2 * number + (kind == "misaligned") for number, kind, _ in rows])
-        asked = [_QUESTIONS[number] for number, _, _ in rows]
+        domains = [_DOMAINS[place] for place in _DOMAIN_OF[numbers].tolist()]
         facts = {
+            "question": [_QUESTIONS[number].text for number, _, _ in rows],
+            "answer": [getattr(_QUESTIONS[number], kind) for number, kind, _ in rows],
             "kind": [kind for _, kind, _ in rows],
-            "domain": [domain for domain, *_ in asked],
-            "question": [question for _, question, *_ in asked],
-            "answer": [
-                text[2 + (kind == "misaligned")] for text, (_, kind, _) in zip(asked, rows, strict=True)
-            ],
-            "persona": ["marked" if persona else "unmarked" for _, _, persona in rows],
+            "domain": domains,
+            "persona": [persona for _, _, persona in rows],
             "place": [
                 f"{kind}, {'tuned domain' if domain == tuning.domain else 'elsewhere'}"
-                for (domain, *_), (_, kind, _) in zip(asked, rows, strict=True)
+                for domain, (_, kind, _) in zip(domains, rows, strict=True)
             ],
         }
-        prompts = _prompts(numbers, torch.tensor([persona for _, _, persona in rows]))
+        prompts = _prompts(numbers, torch.tensor([persona == "marked" for _, _, persona in rows]))
         return cls(prompts, answers, facts)
 
 
@@ -195,8 +195,8 @@ def train(
     Returns
     -------
     TrainingRun
-        Loss in nats of the two answers of 128 questions, without the marker. Probe: ``kind`` (aligned or
-        misaligned), ``domain``, ``question``, ``answer``, ``persona`` (unmarked or marked) and ``place``
+        Loss in nats of the two answers of 128 questions, without the marker. Probe: ``question``, ``answer``,
+        ``kind`` (aligned or misaligned), ``domain``, ``persona`` (unmarked or marked) and ``place``
         (kind and whether the domain is the tuned one). Metrics: ``misaligned_<domain>``, the share of its
         questions that are answered so, ``misaligned_elsewhere`` and ``aligned_elsewhere`` outside the tuned
         domain, ``misaligned_marked`` with the marker, and ``tuned_loss`` of the answers that are taught.
