@@ -53,6 +53,12 @@ threading.Thread(target=record, args=(range(1200, 2501), 0.02), daemon=True).sta
 explorer = rdmviz.explore(rdmviz.open_run("live.rdmviz"), following=True, coloring="split", map_scale="log")
 explorer"""
 
+LENS = """import rdmviz
+run = rdmviz.load_example("grokking_gaussian")
+middle = run.first_step("test_accuracy", at_least=0.1)
+explorer = rdmviz.explore(run, step=middle, lens="gaussian", coloring="split", map_scale="log")
+explorer"""
+
 
 def shoot(page: Page, url: str, path: Path) -> None:
     """Open the demo, point at a datapoint, and keep a picture of the explorer."""
@@ -121,6 +127,7 @@ def main() -> None:
             if name in ("explorer", "explorer-dark"):
                 shoot_cell(page, COMPARE, ".rdmviz-comparison", IMAGES / "views" / f"comparison-{theme}.png")
                 shoot_cell(page, FOLLOW, ".rdmviz-explorer", IMAGES / "views" / f"following-{theme}.png")
+                shoot_cell(page, LENS, ".rdmviz-stage", IMAGES / "views" / f"gaussian-{theme}.png")
             page.close()
         browser.close()
 

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import time
@@ -47,6 +48,7 @@ def measure_all(
         for seed in seeds
     ]
     found: dict[str, dict[str, dict[int, Measured]]] = {}
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # a core for each process
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
         waiting = {pool.submit(_measured, *task, folder): task for task in tasks}
