@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -16,7 +17,8 @@ from results.setting import Claim, Setting
 __all__ = ["draw"]
 
 _MET, _MISSED, _PLAIN = "#1f77b4", "#d62728", "#555555"
-_ROW, _ROOM = 0.42, 0.75  # inches
+_ROW, _ROOM = 0.42, 0.5  # inches
+_LETTERS = 72  # of a line of words
 
 
 def draw(setting: Setting, runs: Mapping[str, Mapping[int, Measured]], path: Path) -> None:
@@ -31,7 +33,11 @@ def draw(setting: Setting, runs: Mapping[str, Mapping[int, Measured]], path: Pat
         axes = figure.add_axes((0.56, bottom + 0.45 * _ROW / height, 0.41, 0.5 * _ROW / height))
         _strip(axes, claim, values)
         words = claim.words + (f" ({claim.variant.replace('_', ' ')})" if claim.variant else "")
-        figure.text(0.545, bottom + 0.7 * _ROW / height, words, ha="right", va="center", fontsize=8)
+        figure.text(
+            0.545, bottom + 0.7 * _ROW / height, fill(words, _LETTERS), ha="right", va="center", fontsize=8
+        )
+    legend = "a dot for each seed; line: the bound; blue: kept, red: missed, grey: reported"
+    figure.text(0.97, 0.02 / height, legend, ha="right", va="bottom", fontsize=8, color=_PLAIN)
     figure.savefig(path, metadata={"Date": None})
 
 
