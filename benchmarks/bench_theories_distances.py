@@ -23,14 +23,14 @@ from rdmviz.compute.theories.distances.multiplets import top_multiplet
 from rdmviz.compute.theories.distances.overlaps import overlap_along
 from rdmviz.compute.theories.distances.spectra import distance_spectra
 
-TARGET = 20.0  # seconds
+TARGET = 20.0  # seconds of one core
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Run once and tell how long it took."""
-    begin = time.perf_counter()
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Run once and tell the seconds of one core, and those on the wall, which a busy machine stretches."""
+    core, wall = time.process_time(), time.perf_counter()
     work()
-    return time.perf_counter() - begin
+    return time.process_time() - core, time.perf_counter() - wall
 
 
 def sphere_with_noise(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
@@ -66,15 +66,16 @@ def main() -> None:
             ("tight clusters", tight_clusters(rng, shape)),
         ]:
             one = distance_matrix(points[0])
-            bare = seconds(lambda one=one: [np.linalg.eigh(one) for _ in range(10)]) * shape[0] / 10
+            bare = seconds(lambda one=one: [np.linalg.eigh(one) for _ in range(10)])[0] * shape[0] / 10
             print(f"{name}: bare numpy.linalg.eigh of as many matrices {bare:.2f} s")
             for metric in METRICS:
-                taken = seconds(lambda points=points, metric=metric: distance_spectra(points, metric))
+                taken, wall = seconds(lambda points=points, metric=metric: distance_spectra(points, metric))
                 good = taken < TARGET
                 met &= good
                 print(
                     f"  {metric:<10} measured {taken:6.2f} s   target {TARGET:.0f} s   "
-                    f"{'met' if good else 'MISSED'}   {taken / bare:.2f} x the bare eigenproblems"
+                    f"{'met' if good else 'MISSED'}   {taken / bare:.2f} x the bare eigenproblems   "
+                    f"({wall:.2f} s on the wall)"
                 )
         spectra = distance_spectra(points)
         after = {
@@ -85,7 +86,7 @@ def main() -> None:
             "clouds by classical scaling, aligned": lambda: aligned(classical_clouds(points).places),
         }
         for name, work in after.items():
-            print(f"  {name:<40}{seconds(work):8.3f} s")
+            print(f"  {name:<40}{seconds(work)[0]:8.3f} s")
     sys.exit(not met)
 
 
