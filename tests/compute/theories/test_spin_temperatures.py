@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spin_glasses import spiked_glass
 
 from rdmviz.compute.errors import SpinModelError
 from rdmviz.compute.theories.spins.bonds import shuffled_weights, spin_model
@@ -24,15 +25,6 @@ def random_layers(rng, sizes, scale=1.0):
     return [
         rng.standard_normal((after, before)) * np.sqrt(scale / before) for before, after in pairwise(sizes)
     ]
-
-
-def spiked_glass(rng, n, strength):
-    """A Sherrington-Kirkpatrick glass of temperature 1 with a hidden direction, and that direction."""
-    noise = rng.standard_normal((n, n))
-    hidden = rng.choice([-1.0, 1.0], n)
-    couplings = (noise + noise.T) / np.sqrt(2 * n) + strength * np.outer(hidden, hidden) / n
-    np.fill_diagonal(couplings, 0)
-    return couplings, hidden
 
 
 @pytest.mark.parametrize(("matrices", "expected"), [(1, 1.0), (2, 1.189), (3, 1.272)])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
-from test_spin_temperatures import spiked_glass
+from spin_glasses import spiked_glass
 
 from rdmviz.compute.errors import SpinModelError
 from rdmviz.compute.theories.spins.bonds import SpinModel, spin_model
