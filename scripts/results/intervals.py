@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Interval", "interval"]
+__all__ = ["Interval", "coverage", "interval"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Interval:
     seeds: int
     missing: int
 
-    @property
-    def coverage(self) -> float:
-        """Probability that the interval holds the median of all seeds.
 
-        Each seed lies above that median with probability 1/2, so all of n lie on one side with 2 / 2**n.
-        """
-        return 1 - 2.0 ** (1 - (self.seeds - self.missing))
+def coverage(seeds: int) -> float:
+    """Return the probability that the extremes of some seeds hold the median of all seeds.
+
+    Each seed lies above that median with probability 1/2, so all of n lie on one side with 2 / 2**n.
+    """
+    return 1 - 2.0 ** (1 - seeds)
 
 
 def interval(values: Iterable[float]) -> Interval:

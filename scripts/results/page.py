@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from results.intervals import Interval, interval
+from results.intervals import Interval, coverage, interval
 from results.measured import AllMeasured, Measured
 from results.setting import Claim, Figures, Setting
 
@@ -28,7 +28,7 @@ def page(settings: Mapping[str, Setting], measured: AllMeasured, facts: Mapping[
     reading = (
         f"A figure is the median of {len(seeds)} seeds, with the smallest and the largest in brackets: "
         "whatever the distribution of seeds is, these hold its median with probability "
-        f"{1 - 2.0 ** (1 - len(seeds)):.1%}. A seed that does not have a figure, because its transition "
+        f"{coverage(len(seeds)):.1%}. A seed that does not have a figure, because its transition "
         "never came, counts as one that misses the bound."
     )
     parts = ["# Four settings with a known truth", how, reading]

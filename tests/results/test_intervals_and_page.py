@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from results.intervals import interval
+from results.intervals import coverage, interval
 from results.measured import Measured, as_json, from_json
 from results.page import kept, page
 from results.setting import Claim, Setting
@@ -19,8 +19,8 @@ def test_an_interval_holds_the_median_as_often_as_it_says():
     rng = np.random.default_rng(0)
     found = [interval(row) for row in rng.lognormal(size=(4000, 6))]
     inside = np.mean([each.low <= 1 <= each.high for each in found])  # 1 is the median of a log-normal
-    assert found[0].coverage == pytest.approx(1 - 2 / 64)
-    assert inside == pytest.approx(found[0].coverage, abs=4 * math.sqrt(0.03 / 4000))
+    assert coverage(6) == pytest.approx(1 - 2 / 64)
+    assert inside == pytest.approx(coverage(6), abs=4 * math.sqrt(0.03 / 4000))
 
 
 def test_what_a_seed_does_not_have_is_counted():
